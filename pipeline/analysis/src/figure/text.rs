@@ -1,0 +1,93 @@
+//! Text measured and made to fit: an estimate of its width, shortening and line breaking.
+//! Called wherever a figure leaves room for labels; it knows nothing of SVG or of fonts installed.
+
+/// Estimated width of `text` in pixels.
+///
+/// The advances are those of a wide sans-serif, so that labels still fit where Helvetica and Arial
+/// are missing and a wider font stands in.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    let em: f64 = text
+        .chars()
+        .map(|c| match c {
+            'i' | 'j' | 'l' | '\'' | '|' => 0.29,
+            ' ' | '.' | ',' | ':' | ';' | 'I' | '/' | '\\' => 0.34,
+            'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '-' | '!' => 0.40,
+            '⁻' | '⁰' | '¹' | '²' | '³' | '⁴'..='⁹' => 0.42,
+            'm' | 'M' | 'W' | '@' | '%' | '…' | '—' => 1.0,
+            'w' | '=' | '+' | '<' | '>' | '×' | '−' | '~' => 0.83,
+            'A'..='Z' => 0.70,
+            c if c.is_ascii() => 0.63,
+            _ => 0.70,
+        })
+        .sum();
+    em * size
+}
+
+/// `text` shortened with an ellipsis to fit `width`.
+pub(super) fn fit(text: &str, size: f64, width: f64) -> String {
+    if text_width(text, size) <= width {
+        return text.to_owned();
+    }
+    let mut kept: String = text.to_owned();
+    while !kept.is_empty() && text_width(&kept, size) + size > width {
+        kept.pop();
+    }
+    kept.push('…');
+    kept
+}
+
+/// `text` with its middle left out to fit `width`: labels often differ only at their end.
+pub(super) fn squeeze(text: &str, size: f64, width: f64) -> String {
+    if text_width(text, size) <= width {
+        return text.to_owned();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let squeezed = |kept: usize| {
+        let (head, tail) = (
+            &letters[..kept.div_ceil(2)],
+            &letters[letters.len() - kept / 2..],
+        );
+        head.iter()
+            .chain(['…'].iter())
+            .chain(tail)
+            .collect::<String>()
+    };
+    let fits = |kept: &usize| text_width(&squeezed(*kept), size) <= width;
+    squeezed((0..letters.len()).rev().find(fits).unwrap_or(0))
+}
+
+/// `text` broken at spaces into lines of at most `width`; an overlong word is shortened.
+pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        if let Some(line) = lines.last_mut() {
+            let longer = format!("{line} {word}");
+            if text_width(&longer, size) <= width {
+                *line = longer;
+                continue;
+            }
+        }
+        lines.push(fit(word, size, width));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_shortened_or_wrapped() {
+        let text = "a rather long label of several words";
+        assert!(text_width(&fit(text, 11.0, 80.0), 11.0) <= 80.0);
+        let squeezed = squeeze(text, 11.0, 80.0);
+        assert!(
+            text_width(&squeezed, 11.0) <= 80.0
+                && squeezed.starts_with("a r")
+                && squeezed.ends_with("rds")
+        );
+        let lines = wrap(text, 11.0, 80.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| text_width(line, 11.0) <= 80.0));
+        assert_eq!(lines.join(" "), text);
+    }
+}

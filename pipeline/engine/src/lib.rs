@@ -1,0 +1,23 @@
+//! The engine: datasets, networks, optimizers, schedules and the one training loop, on top of candle.
+//!
+//! The way through a step: `data` gathers a batch, `network` runs its `layer`s forward, `loss` turns logits into a loss and its
+//! gradient, `network` runs backward, `optim` updates the parameters, and `train` writes a record into the sink.
+//! It knows neither SQL, nor polars, nor the terminal.
+
+pub mod catalog;
+pub mod data;
+pub mod device;
+mod error;
+mod kernel;
+mod layer;
+mod loss;
+mod network;
+pub mod optim;
+mod random;
+pub mod schedule;
+mod train;
+
+pub use catalog::Catalog;
+pub use error::Error;
+pub use layer::Path;
+pub use train::{Ending, Plan, train};

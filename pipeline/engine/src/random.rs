@@ -1,0 +1,103 @@
+//! Portable random streams: the same seed gives the same numbers on every platform, and each purpose has its own stream.
+//!
+//! A stream is ChaCha8 keyed with SHA-256 of its purpose and seed; `index` (an epoch, a parameter) selects one of 2^64
+//! independent sub-streams, so that the order of epoch 7 is known without drawing epochs 1 to 6. Everything is made from
+//! integers and exactly rounded operations; candle's own CPU generator can't be seeded and is not used.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use sha2::{Digest, Sha256};
+
+/// What a stream is for. Drawing more for one purpose never shifts another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// Initial weights; index = parameter.
+    Init,
+    /// Order of the examples; index = epoch.
+    Shuffle,
+    /// Which training examples are held out for validation.
+    Split,
+}
+
+/// A sequence of random numbers.
+pub(crate) struct Stream(ChaCha8Rng);
+
+impl Stream {
+    pub(crate) fn new(purpose: Purpose, seed: u64, index: u64) -> Self {
+        let name = match purpose {
+            Purpose::Init => "init",
+            Purpose::Shuffle => "shuffle",
+            Purpose::Split => "split",
+        };
+        let key = Sha256::new().chain_update(b"pipeline stream 1\0").chain_update(name).chain_update(seed.to_le_bytes()).finalize();
+        let mut rng = ChaCha8Rng::from_seed(key.into());
+        rng.set_stream(index);
+        Stream(rng)
+    }
+
+    /// Uniform in [0, 1), 53 random bits.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in 0..n without bias (Lemire 2019, *Fast random integer generation in an interval*); `n` must be positive.
+    #[expect(clippy::cast_possible_truncation, reason = "the low and the high half of a product are wanted")]
+    fn below(&mut self, n: u64) -> u64 {
+        let threshold = n.wrapping_neg() % n;
+        loop {
+            let product = u128::from(self.0.next_u64()) * u128::from(n);
+            if product as u64 >= threshold {
+                return (product >> 64) as u64;
+            }
+        }
+    }
+
+    /// A random order of 0..n (Fisher–Yates).
+    pub(crate) fn permutation(&mut self, n: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..n).collect();
+        for i in (1..order.len()).rev() {
+            let j = usize::try_from(self.below(i as u64 + 1)).unwrap_or(i);
+            order.swap(i, j);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_portable_and_independent() {
+        // From tests/reference/streams.py: SHA-256 from hashlib, ChaCha8 written out from RFC 8439 with 8 rounds.
+        let mut a = Stream::new(Purpose::Shuffle, 7, 3);
+        assert_eq!([a.0.next_u64(), a.0.next_u64()], STREAM_7_3);
+        let mut b = Stream::new(Purpose::Init, 7, 3);
+        assert_ne!(b.0.next_u64(), STREAM_7_3[0]);
+    }
+    const STREAM_7_3: [u64; 2] = [0x4aa8_d1ee_6708_fc7f, 0xa3b4_1117_d580_fa18];
+
+    #[test]
+    fn permutations_hold_every_index_once_and_are_uniform() {
+        let mut counts = [[0u32; 5]; 5];
+        for index in 0..5000 {
+            let p = Stream::new(Purpose::Shuffle, 1, index).permutation(5);
+            let mut sorted = p.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+            for (place, value) in p.iter().enumerate() {
+                counts[place][*value as usize] += 1;
+            }
+        }
+        // Each of 25 cells is binomial(5000, 1/5): mean 1000, sd 28; five sd is one false alarm in 70 000.
+        assert!(counts.iter().flatten().all(|c| c.abs_diff(1000) < 142), "{counts:?}");
+    }
+
+    #[test]
+    fn unit_numbers_stay_below_one() {
+        let mut s = Stream::new(Purpose::Init, 0, 0);
+        let mean = (0..10_000).map(|_| s.unit()).inspect(|u| assert!((0.0..1.0).contains(u))).sum::<f64>() / 10_000.0;
+        assert!((mean - 0.5).abs() < 0.015, "{mean}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The one training loop.
+
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use spec::record::{Eval, Facts, Outcome, Sink, Step};
+use spec::{Config, RunSpec, Split, model};
+
+use crate::data::{Dataset, Division, Part};
+use crate::device;
+use crate::error::Error;
+use crate::layer::Path;
+use crate::loss::{norm, softmax_cross_entropy};
+use crate::network::Network;
+use crate::optim;
+use crate::random::{Purpose, Stream};
+use crate::schedule::Schedule;
+
+/// Examples per forward pass of an evaluation: enough to keep the kernels busy, few enough to stay in the caches.
+const EVAL_BATCH: usize = 100;
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub outcome: Outcome,
+    /// Updates that were made and recorded.
+    pub steps: u64,
+    /// Why, for an outcome that needs a reason.
+    pub reason: Option<String>,
+}
+
+/// What a run will do, checked and counted before anything is trained.
+pub struct Plan {
+    layers: Vec<model::Layer>,
+    division: Division,
+    batch_size: usize,
+    steps: u64,
+    facts: Facts,
+}
+
+impl Plan {
+    /// Checks a configuration against its dataset.
+    ///
+    /// # Errors
+    /// When layers, image sizes, or numbers of examples don't fit together.
+    pub fn new(config: &Config, dataset: &Dataset, device: &Device) -> Result<Self, Error> {
+        let layers = model::layers(config)?;
+        let size = Network::size(&layers, &dataset.shape, dataset.classes)?;
+        let division = dataset.divide(config)?;
+        let examples = division.train.len();
+        let batch_size = config.optional_count("batch_size").unwrap_or(examples);
+        if batch_size > examples {
+            let what = format!("batch_size = {batch_size}, but there are {examples} training examples; use \"full\" for all of them");
+            return Err(Error::Mismatch(what));
+        }
+        let per_epoch = examples.div_ceil(batch_size) as u64;
+        let steps = match (config.optional_count("steps"), config.optional_count("epochs")) {
+            (Some(steps), _) => steps as u64,
+            (None, Some(epochs)) => epochs as u64 * per_epoch,
+            (None, None) => return Err(Error::Mismatch("neither epochs nor steps are given".into())),
+        };
+        let facts = Facts {
+            parameters: size.parameters,
+            flops_per_step: size.flops * batch_size as u64,
+            planned_steps: steps,
+            device: device::name(device).to_owned(),
+            threads: 1,
+        };
+        Ok(Plan { layers, division, batch_size, steps, facts })
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// How many examples all steps together read.
+    pub fn examples(&self) -> u64 {
+        let n = self.division.train.len() as u64;
+        let per_epoch = n.div_ceil(self.batch_size as u64);
+        self.steps / per_epoch * n + (self.steps % per_epoch * self.batch_size as u64).min(n)
+    }
+}
+
+/// Trains a run from its start and writes every step and evaluation into `sink`.
+///
+/// Everything that is recorded, except for times, is a function of the configuration, the seed and the data.
+///
+/// # Errors
+/// When the configuration doesn't fit the data, a tensor operation fails, or the sink does.
+pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn Sink) -> Result<Ending, Error> {
+    let config = &run.config;
+    let plan = Plan::new(config, dataset, device)?;
+    let path = device::path(device);
+    let network = Network::new(&plan.layers, &dataset.shape, dataset.classes, run.seed, DType::F32, device, path)?;
+    let schedule = Schedule::new(config, plan.steps)?;
+    let mut optimizer = optim::new(config, path)?;
+    sink.begin(&plan.facts)?;
+
+    let parameters = network.parameters();
+    let mut batches = Batches::new(dataset, device, path, network);
+    let shown = config.count("eval_train_examples")?.min(plan.division.train.len());
+    let (train, validation) = (&plan.division.train, &plan.division.validation);
+    let per_epoch = train.len().div_ceil(plan.batch_size) as u64;
+    let mut clock = Clock::default();
+    let evaluate = |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<(), Error> {
+        for (split, part, indices) in splits.iter().filter(|(_, _, indices)| !indices.is_empty()) {
+            let (loss, accuracy) = batches.evaluate(part, indices)?;
+            let epoch = u64::div_ceil(step, per_epoch);
+            sink.eval(&Eval { step, epoch, split: *split, examples: indices.len() as u64, loss, accuracy, elapsed_ms })?;
+        }
+        Ok(())
+    };
+    let each_epoch = [(Split::Train, &dataset.train, &train[..shown]), (Split::Validation, &dataset.train, &validation[..])];
+    evaluate(&mut batches, sink, 0, 0.0, &each_epoch)?;
+
+    let mut limit = f64::INFINITY;
+    let mut order = vec![];
+    let mut examples = 0;
+    for step in 1..=plan.steps {
+        clock.start();
+        let (epoch, batch) = ((step - 1) / per_epoch + 1, (step - 1) % per_epoch);
+        if batch == 0 {
+            order = shuffled(train, run.seed, epoch);
+        }
+        let start = usize::try_from(batch).unwrap_or(0) * plan.batch_size;
+        let indices = &order[start..(start + plan.batch_size).min(order.len())];
+        examples += indices.len() as u64;
+
+        let (loss, accuracy, gradients) = batches.gradients(&dataset.train, indices)?;
+        let grad_norm = norm(&gradients, path)?;
+        let lr = schedule.rate(step - 1);
+        let diverged = divergence(loss, limit);
+        if diverged.is_none() {
+            optimizer.step(&parameters, &gradients, lr)?;
+        }
+        clock.stop();
+        sink.step(&Step { step, epoch, examples, loss, accuracy, lr, grad_norm, elapsed_ms: clock.ms() })?;
+
+        if let Some(reason) = diverged {
+            return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(reason) });
+        }
+        if step == 1 {
+            limit = loss * config.float("divergence_factor")?;
+        }
+        if sink.interrupted() {
+            return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
+        }
+        if step % per_epoch == 0 || step == plan.steps {
+            evaluate(&mut batches, sink, step, clock.ms(), &each_epoch)?;
+        }
+    }
+    let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
+    evaluate(&mut batches, sink, plan.steps, clock.ms(), &[(Split::Test, &dataset.test, &test)])?;
+    Ok(Ending { outcome: Outcome::Completed, steps: plan.steps, reason: None })
+}
+
+/// Why a loss ends the run, if it does.
+fn divergence(loss: f64, limit: f64) -> Option<String> {
+    if !loss.is_finite() {
+        Some("the loss is not finite".to_owned())
+    } else if loss > limit {
+        Some(format!("the loss {loss:.4} is above its limit {limit:.4} (divergence_factor times the first loss)"))
+    } else {
+        None
+    }
+}
+
+/// The order in which an epoch (counted from 1) visits the training examples.
+fn shuffled(train: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
+    let n = u32::try_from(train.len()).unwrap_or(u32::MAX);
+    Stream::new(Purpose::Shuffle, seed, epoch).permutation(n).into_iter().map(|i| train[i as usize]).collect()
+}
+
+/// A network with the buffers that turn examples into its inputs.
+struct Batches<'a> {
+    dataset: &'a Dataset,
+    device: &'a Device,
+    path: Path,
+    network: Network,
+}
+
+impl<'a> Batches<'a> {
+    fn new(dataset: &'a Dataset, device: &'a Device, path: Path, network: Network) -> Self {
+        Batches { dataset, device, path, network }
+    }
+
+    /// Images \[batch, channels, height, width\] and labels.
+    fn load(&self, part: &Part, indices: &[u32]) -> candle_core::Result<(Tensor, Vec<u32>)> {
+        let [c, h, w] = self.dataset.shape;
+        let mut pixels = Vec::with_capacity(indices.len() * c * h * w);
+        let mut labels = Vec::with_capacity(indices.len());
+        self.dataset.gather(part, indices, &mut pixels, &mut labels);
+        Ok((Tensor::from_vec(pixels, (indices.len(), c, h, w), self.device)?, labels))
+    }
+
+    /// Mean loss, accuracy, and the gradient of the mean loss to every parameter.
+    #[expect(clippy::cast_precision_loss, reason = "batch sizes are far below 2^53")]
+    fn gradients(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64, Vec<Tensor>), Error> {
+        let (x, labels) = self.load(part, indices)?;
+        let logits = self.network.forward(&x, true)?;
+        let loss = softmax_cross_entropy(&logits, &labels, self.path, true)?;
+        let gradients = match loss.gradient {
+            Some(dlogits) => self.network.backward(dlogits)?,
+            None => vec![],
+        };
+        let n = labels.len() as f64;
+        Ok((loss.sum / n, f64::from(loss.correct) / n, gradients))
+    }
+
+    /// Mean loss and accuracy over the examples.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of examples are far below 2^53")]
+    fn evaluate(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64), Error> {
+        let (mut sum, mut correct) = (0.0, 0);
+        for batch in indices.chunks(EVAL_BATCH) {
+            let (x, labels) = self.load(part, batch)?;
+            let logits = self.network.forward(&x, false)?;
+            let loss = softmax_cross_entropy(&logits, &labels, self.path, false)?;
+            sum += loss.sum;
+            correct += loss.correct;
+        }
+        let n = indices.len() as f64;
+        Ok((sum / n, f64::from(correct) / n))
+    }
+}
+
+/// Adds up training time, evaluations not counted.
+#[derive(Default)]
+struct Clock {
+    total: Duration,
+    since: Option<Instant>,
+}
+
+impl Clock {
+    fn start(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    fn stop(&mut self) {
+        self.total += self.since.take().map_or(Duration::ZERO, |s| s.elapsed());
+    }
+
+    fn ms(&self) -> f64 {
+        self.total.as_secs_f64() * 1e3
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! From a [`Grid`] to arms: the product of the axes, each cell resolved and checked as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Block, Catalog, Condition, Grid, Limits, Setting, Span};
+use crate::config::Config;
+use crate::diagnostic::{Diagnostic, Source};
+use crate::model;
+use crate::run::Arm;
+use crate::value::Value;
+use crate::vocabulary::{Absent, Key, Set, Vocabulary};
+
+type Result<T> = std::result::Result<T, Diagnostic>;
+
+/// The settings of one arm on the way to its configuration.
+type Cell = BTreeMap<&'static str, Assigned>;
+
+#[derive(Clone, Debug)]
+struct Assigned {
+    value: Value,
+    span: Span,
+    /// Said for all arms in `[base]`, so it need not apply to this one.
+    base: bool,
+}
+
+/// The axes (in the order of the file) and the arms of a grid.
+pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, limits: Limits) -> Result<(Vec<String>, Vec<Arm>)> {
+    let x = Expander { grid, source, vocabulary: catalog.vocabulary(), limits };
+    let cells = x.cells()?;
+    let axes = x.axes();
+    let mut resolved = vec![];
+    let mut used_base = BTreeSet::new();
+    let mut checksums: BTreeMap<String, String> = BTreeMap::new();
+    for cell in &cells {
+        let mut config = x.resolve(cell, &mut used_base)?;
+        x.identify(&mut config, cell, catalog, &mut checksums)?;
+        resolved.push(config);
+    }
+    for setting in &grid.base {
+        if !used_base.contains(setting.key) {
+            let owners = x.vocabulary.owners(setting.key).join(", ");
+            let error = source.error(setting.span.clone(), format!("`{}` has no effect: no arm uses {owners}", setting.key));
+            return Err(error.help("remove it"));
+        }
+    }
+    let mut arms: Vec<Arm> = vec![];
+    let mut seen = BTreeSet::new();
+    for config in resolved {
+        // An explicit row may repeat a cell of the grid; it is the same arm.
+        if seen.insert(config.arm_id()) {
+            arms.push(arm(&axes, config));
+        }
+    }
+    Ok((axes, arms))
+}
+
+/// Labels an arm with what varies: names stand alone (`adam`), a switch that is on stands for itself (`nesterov`).
+fn arm(axes: &[String], config: Config) -> Arm {
+    let axes: Vec<(String, Value)> = axes.iter().filter_map(|k| Some((k.clone(), config.get(k)?.clone()))).collect();
+    let is_name = |key: &str| Set::ALL.iter().any(|s| s.key() == key);
+    let words: Vec<String> = axes
+        .iter()
+        .filter_map(|(k, v)| match v {
+            Value::Bool(false) => None,
+            Value::Bool(true) => Some(k.clone()),
+            v if is_name(k) => Some(v.to_string()),
+            v => Some(format!("{k}={v}")),
+        })
+        .collect();
+    let label = if words.is_empty() { "base".to_owned() } else { words.join(" ") };
+    Arm { label, axes, config }
+}
+
+struct Expander<'a> {
+    grid: &'a Grid,
+    source: Source<'a>,
+    vocabulary: &'a Vocabulary,
+    limits: Limits,
+}
+
+impl Expander<'_> {
+    /// Every varied key, in the order of the file.
+    fn axes(&self) -> Vec<String> {
+        let mut keys: Vec<&str> = vec![];
+        for block in &self.grid.blocks {
+            keys.extend(block.set.iter().map(|s| s.key));
+            keys.extend(block.groups.iter().flatten().map(|a| a.key));
+        }
+        keys.extend(self.grid.rows.iter().flatten().map(|s| s.key));
+        let mut axes: Vec<String> = vec![];
+        for key in keys {
+            if !axes.iter().any(|a| a == key) {
+                axes.push(key.to_owned());
+            }
+        }
+        axes
+    }
+
+    fn cells(&self) -> Result<Vec<Cell>> {
+        let base: Cell = self.grid.base.iter().map(|s| (s.key, assigned(s, true))).collect();
+        let mut cells = vec![base.clone()];
+        let multiplied = self.grid.blocks.iter().any(|b| !b.groups.is_empty() || !b.set.is_empty());
+        if multiplied {
+            for block in &self.grid.blocks {
+                cells = self.multiply(cells, block)?;
+            }
+            for condition in &self.grid.exclude {
+                let before = cells.len();
+                cells.retain(|cell| !self.holds(condition, cell));
+                if cells.len() == before {
+                    let error = self.source.error(condition.span.clone(), "this [[exclude]] matches no arm");
+                    return Err(error.help("check its values against the axes; a range's values are rounded to six digits"));
+                }
+            }
+        } else if !self.grid.rows.is_empty() {
+            cells.clear();
+        } else if let Some(condition) = self.grid.exclude.first() {
+            return Err(self.source.error(condition.span.clone(), "there is no axis to exclude from"));
+        }
+        for row in &self.grid.rows {
+            let mut cell = base.clone();
+            cell.extend(row.iter().map(|s| (s.key, assigned(s, false))));
+            self.within_limit(cells.len() as u64 + 1)?;
+            cells.push(cell);
+        }
+        if cells.is_empty() {
+            let error = self.source.error(0..0, "no arm is left after [[exclude]]");
+            return Err(error);
+        }
+        Ok(cells)
+    }
+
+    /// Refuses a number of cells that would exceed the limit with all seeds.
+    fn within_limit(&self, cells: u64) -> Result<()> {
+        let seeds = self.grid.seeds.len() as u64;
+        let runs = cells.saturating_mul(seeds);
+        if runs > self.limits.max_runs {
+            let count = if runs == u64::MAX { "more than 10^19".to_owned() } else { runs.to_string() };
+            let message = format!("the grid has {count} runs ({seeds} seeds each), more than the limit of {}", self.limits.max_runs);
+            return Err(self.source.error(self.grid.seeds_span.clone(), message).help("raise the limit with --max-runs, or shorten an axis"));
+        }
+        Ok(())
+    }
+
+    /// Each cell that meets the block's condition is replaced by its product with the block's axes.
+    fn multiply(&self, cells: Vec<Cell>, block: &Block) -> Result<Vec<Cell>> {
+        let factor = block.groups.iter().map(|g| g[0].values.len() as u64).try_fold(1u64, u64::checked_mul);
+        let hit = |cell: &Cell| block.condition.as_ref().is_none_or(|c| self.holds(c, cell));
+        let hits = cells.iter().filter(|c| hit(c)).count() as u64;
+        let total = factor.and_then(|f| f.checked_mul(hits)).and_then(|n| n.checked_add(cells.len() as u64 - hits));
+        self.within_limit(total.unwrap_or(u64::MAX))?;
+        if let (0, Some(condition)) = (hits, &block.condition) {
+            let error = self.source.error(condition.span.clone(), "the condition of this [[when]] holds for no arm");
+            return Err(error.help("it sees [base], [grid], [[zip]] and the [[when]] blocks before it"));
+        }
+        let mut out = vec![];
+        for cell in cells {
+            if !hit(&cell) {
+                out.push(cell);
+                continue;
+            }
+            let mut start = cell;
+            for setting in &block.set {
+                self.assign(&mut start, setting.key, &setting.value, &setting.span)?;
+            }
+            let mut partial = vec![start];
+            for group in &block.groups {
+                let mut next = vec![];
+                for cell in &partial {
+                    for i in 0..group[0].values.len() {
+                        let mut cell = cell.clone();
+                        for axis in group {
+                            let (value, span) = &axis.values[i];
+                            self.assign(&mut cell, axis.key, value, span)?;
+                        }
+                        next.push(cell);
+                    }
+                }
+                partial = next;
+            }
+            out.extend(partial);
+        }
+        Ok(out)
+    }
+
+    /// Sets a key, unless another axis already did.
+    fn assign(&self, cell: &mut Cell, key: &'static str, value: &Value, span: &Span) -> Result<()> {
+        match cell.insert(key, Assigned { value: value.clone(), span: span.clone(), base: false }) {
+            Some(previous) if !previous.base => {
+                let line = self.source.error(previous.span.clone(), "").line;
+                Err(self.source.error(span.clone(), format!("`{key}` is already varied in line {line}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a cell has one of the values for every key of the condition; an unset key counts with its default.
+    fn holds(&self, condition: &Condition, cell: &Cell) -> bool {
+        condition.any_of.iter().all(|(key, values)| {
+            let default = || match &self.vocabulary.key(key)?.default {
+                Absent::Is(value) => Some(value.clone()),
+                _ => None,
+            };
+            cell.get(key).map(|a| a.value.clone()).or_else(default).is_some_and(|v| values.contains(&v))
+        })
+    }
+
+    /// The whole configuration of a cell: applicable keys, defaults filled in.
+    fn resolve(&self, cell: &Cell, used_base: &mut BTreeSet<&'static str>) -> Result<Config> {
+        let keys = self.applicable(cell)?;
+        for (key, assigned) in cell {
+            if keys.iter().any(|k| k.name == *key) {
+                if assigned.base {
+                    used_base.insert(key);
+                }
+            } else if !assigned.base {
+                let owners = self.vocabulary.owners(key);
+                let error = self.source.error(assigned.span.clone(), format!("`{key}` does not exist for every arm that it is set for"));
+                return Err(error.help(format!("only {} has it; move it into a [[when]]", owners.join(", "))));
+            }
+        }
+        let mut config = Config::default();
+        for key in keys {
+            let value = match (cell.get(key.name), &key.default) {
+                (Some(a), _) => a.value.clone(),
+                (None, Absent::Is(value)) => value.clone(),
+                (None, Absent::Omitted) => continue,
+                (None, Absent::Required) => {
+                    let error = self.source.error(self.grid.base_span.clone(), format!("the key `{}` is missing", key.name));
+                    return Err(error.help(format!("{}: {}", key.name, key.doc)));
+                }
+            };
+            config.insert(key.name, value);
+        }
+        match (cell.get("epochs"), cell.get("steps")) {
+            (Some(_), None) | (None, Some(_)) => Ok(config),
+            (None, None) => Err(self.source.error(self.grid.base_span.clone(), "the length of training is missing").help("give `epochs` or `steps`")),
+            (Some(e), Some(s)) => {
+                let later = if e.span.start > s.span.start { e } else { s };
+                Err(self.source.error(later.span.clone(), "give either `epochs` or `steps`, not both"))
+            }
+        }
+    }
+
+    /// The common keys and those of the dataset, model, optimizer and schedule that the cell chooses.
+    fn applicable(&self, cell: &Cell) -> Result<Vec<&Key>> {
+        let mut keys: Vec<&Key> = self.vocabulary.common.iter().collect();
+        for set in Set::ALL {
+            let name = match (cell.get(set.key()), self.vocabulary.key(set.key()).map(|k| &k.default)) {
+                (Some(a), _) => &a.value,
+                (None, Some(Absent::Is(value))) => value,
+                _ => {
+                    let error = self.source.error(self.grid.base_span.clone(), format!("the key `{}` is missing", set.key()));
+                    let names: Vec<&str> = self.vocabulary.set(set).iter().map(|c| c.name).collect();
+                    return Err(error.help(format!("known: {}", names.join(", "))));
+                }
+            };
+            let chosen = self.vocabulary.set(set).iter().find(|c| matches!(name, Value::Text(n) if n == c.name));
+            keys.extend(chosen.iter().flat_map(|c| &c.keys));
+        }
+        Ok(keys)
+    }
+
+    /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum.
+    fn identify(&self, config: &mut Config, cell: &Cell, catalog: &dyn Catalog, checksums: &mut BTreeMap<String, String>) -> Result<()> {
+        let at = |key: &str| cell.get(key).map_or(0..0, |a| a.span.clone());
+        let layers = model::layers(config).map_err(|e| self.source.error(at("model"), e.to_string()))?;
+        config.insert("model_definition", Value::Text(model::definition(&layers).into()));
+        let dataset = config.text("dataset").map_err(|e| self.source.error(at("dataset"), e.to_string()))?.to_owned();
+        if !checksums.contains_key(&dataset) {
+            let sum = catalog.dataset_checksum(&dataset).map_err(|e| self.source.error(at("dataset"), e))?;
+            checksums.insert(dataset.clone(), sum);
+        }
+        config.insert("dataset_checksum", Value::Text(checksums[&dataset].clone().into()));
+        Ok(())
+    }
+}
+
+fn assigned(s: &Setting, base: bool) -> Assigned {
+    Assigned { value: s.value.clone(), span: s.span.clone(), base }
+}

@@ -1,0 +1,122 @@
+//! The grid language: a TOML file that describes every run of a study.
+//!
+//! `parse` reads the file into a [`Grid`] and checks each key and value where it stands; `expand` multiplies the axes out into
+//! arms and checks each arm as a whole. Errors carry the place in the file.
+
+mod expand;
+mod parse;
+mod range;
+
+use std::ops::Range;
+
+use crate::diagnostic::{Diagnostic, Source};
+use crate::metric::Metric;
+use crate::run::Study;
+use crate::value::Value;
+use crate::vocabulary::Vocabulary;
+
+type Span = Range<usize>;
+
+/// Bounds that are checked before anything is allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Runs per study: arms before `[[exclude]]`, times seeds.
+    pub max_runs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_runs: 10_000 }
+    }
+}
+
+/// The text and the dataset identities that a grid needs to become runs.
+pub trait Catalog {
+    fn vocabulary(&self) -> &Vocabulary;
+
+    /// SHA-256 of a dataset's content, which is part of the identity of every run on it.
+    ///
+    /// # Errors
+    /// One sentence, when the dataset is not there or not readable.
+    fn dataset_checksum(&self, dataset: &str) -> Result<String, String>;
+}
+
+/// A grid file as written, keys and values checked one by one.
+#[derive(Debug)]
+struct Grid {
+    question: String,
+    hypothesis: Option<String>,
+    metric: Metric,
+    targets: Vec<(Metric, f64)>,
+    base: Vec<Setting>,
+    /// Where `[base]` stands, for what is missing from it.
+    base_span: Span,
+    /// `[grid]` and `[[zip]]` first, without condition, then each `[[when]]` in order.
+    blocks: Vec<Block>,
+    exclude: Vec<Condition>,
+    rows: Vec<Vec<Setting>>,
+    seeds: Vec<u64>,
+    seeds_span: Span,
+}
+
+/// `key = value`.
+#[derive(Clone, Debug)]
+struct Setting {
+    key: &'static str,
+    value: Value,
+    span: Span,
+}
+
+/// Axes that are multiplied onto every cell that meets the condition.
+#[derive(Debug, Default)]
+struct Block {
+    condition: Option<Condition>,
+    set: Vec<Setting>,
+    /// Each group is one dimension of the product; the axes within a group move together.
+    groups: Vec<Vec<Axis>>,
+}
+
+/// Every key must have one of its values.
+#[derive(Debug)]
+struct Condition {
+    any_of: Vec<(&'static str, Vec<Value>)>,
+    span: Span,
+}
+
+/// A varied key. All values have the span of the axis's own definition, or of their place in the list.
+#[derive(Debug)]
+struct Axis {
+    key: &'static str,
+    values: Vec<(Value, Span)>,
+    span: Span,
+}
+
+impl Study {
+    /// Reads a grid file's text.
+    ///
+    /// `name` is the study's name (the file's stem), `file` is what error messages call the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in the file. Nothing is ever allocated in proportion to a number in
+    /// the file before that number has been checked against `limits`.
+    pub fn parse(name: &str, file: &str, text: &str, catalog: &dyn Catalog, limits: Limits) -> Result<Study, Diagnostic> {
+        let source = Source { file, text };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+            let message = format!("`{name}` can't be the name of a study: a grid file is named with letters, digits, `_` and `-`");
+            return Err(source.error(0..0, message));
+        }
+        let grid = parse::parse(source, catalog.vocabulary(), limits)?;
+        let (axes, arms) = expand::expand(&grid, source, catalog, limits)?;
+        Ok(Study {
+            name: name.to_owned(),
+            question: grid.question,
+            hypothesis: grid.hypothesis,
+            metric: grid.metric,
+            targets: grid.targets,
+            axes,
+            arms,
+            seeds: grid.seeds,
+            source: text.to_owned(),
+        })
+    }
+}

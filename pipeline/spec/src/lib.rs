@@ -1,0 +1,22 @@
+//! The vocabulary of the pipeline: a grid file becomes a [`Study`] of [`RunSpec`]s; a run emits [`record`]s.
+//!
+//! Every other crate stands on this one. It knows neither candle, nor SQL, nor polars.
+
+pub mod config;
+pub mod diagnostic;
+pub mod grid;
+pub mod metric;
+pub mod model;
+pub mod record;
+pub mod run;
+pub mod schema;
+pub mod value;
+pub mod vocabulary;
+
+pub use config::Config;
+pub use diagnostic::Diagnostic;
+pub use grid::Limits;
+pub use metric::{Metric, Quantity, Split};
+pub use run::{Arm, RunSpec, Study};
+pub use value::Value;
+pub use vocabulary::{Choice, Key, Kind, Vocabulary};

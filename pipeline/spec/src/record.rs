@@ -1,0 +1,121 @@
+//! What a run emits while it trains. The engine writes these into a [`Sink`]; the tracker stores them.
+
+use crate::metric::Split;
+
+/// One optimizer update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Counted from 1.
+    pub step: u64,
+    /// Counted from 1.
+    pub epoch: u64,
+    /// Examples seen so far, this batch included.
+    pub examples: u64,
+    /// Mean cross-entropy of the batch in nats, before the update. May be non-finite.
+    pub loss: f64,
+    /// Share of the batch classified right, before the update.
+    pub accuracy: f64,
+    /// Learning rate of this update.
+    pub lr: f64,
+    /// Euclidean norm of the gradient over all parameters. May be non-finite.
+    pub grad_norm: f64,
+    /// Training time since the run began, evaluations not counted, in milliseconds.
+    pub elapsed_ms: f64,
+}
+
+/// Metrics on a split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Eval {
+    /// The update after which it was taken; 0 is before the first.
+    pub step: u64,
+    pub epoch: u64,
+    pub split: Split,
+    /// How many examples of the split were read.
+    pub examples: u64,
+    /// Mean cross-entropy in nats. May be non-finite.
+    pub loss: f64,
+    pub accuracy: f64,
+    /// Training time until then, evaluations not counted, in milliseconds.
+    pub elapsed_ms: f64,
+}
+
+/// What is known of a run once its network is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// Floating-point operations of one step on a whole batch: 2 per multiply-add, forward and backward.
+    pub flops_per_step: u64,
+    /// Steps of a run that is not cut short.
+    pub planned_steps: u64,
+    pub device: String,
+    pub threads: u32,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Completed,
+    /// The loss became non-finite or exceeded its limit. A result, not an error.
+    Diverged,
+    StoppedEarly,
+    /// An error or a panic.
+    Failed,
+    /// Cut short from outside; it will be run again.
+    Interrupted,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 5] =
+        [Outcome::Completed, Outcome::Diverged, Outcome::StoppedEarly, Outcome::Failed, Outcome::Interrupted];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Diverged => "diverged",
+            Outcome::StoppedEarly => "stopped_early",
+            Outcome::Failed => "failed",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Outcome::ALL.into_iter().find(|o| o.name() == name)
+    }
+
+    /// Whether the run is a result that need not be trained again.
+    pub fn is_result(self) -> bool {
+        matches!(self, Outcome::Completed | Outcome::Diverged | Outcome::StoppedEarly)
+    }
+}
+
+/// The storage behind a [`Sink`] has failed; training on would lose steps.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SinkError(pub String);
+
+/// Where a run's records go.
+pub trait Sink {
+    /// Called once, before the first record.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn begin(&mut self, facts: &Facts) -> Result<(), SinkError>;
+
+    /// Called after every optimizer update.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn step(&mut self, step: &Step) -> Result<(), SinkError>;
+
+    /// Called for every evaluation.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn eval(&mut self, eval: &Eval) -> Result<(), SinkError>;
+
+    /// Whether the run should end after the current batch.
+    fn interrupted(&self) -> bool {
+        false
+    }
+}

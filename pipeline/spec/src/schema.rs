@@ -1,0 +1,116 @@
+//! A JSON Schema of grid files for editors, generated from the [`Vocabulary`].
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::metric::{Metric, Split};
+use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
+
+/// The schema (draft 2020-12), pretty-printed, with a final newline.
+pub fn json_schema(vocabulary: &Vocabulary) -> String {
+    let mut settings = Map::new();
+    let mut axes = Map::new();
+    for (_, key) in vocabulary.keys() {
+        if settings.contains_key(key.name) {
+            continue;
+        }
+        let value = scalar(key, vocabulary);
+        let range = json!({
+            "type": "object",
+            "properties": { "log": { "$ref": "#/$defs/ends" }, "linear": { "$ref": "#/$defs/ends" }, "points": { "type": "integer", "minimum": 2 } },
+            "required": ["points"],
+            "additionalProperties": false
+        });
+        axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": [{ "type": "array", "items": value, "minItems": 1, "uniqueItems": true }, range] }));
+        settings.insert(key.name.into(), value);
+    }
+    let matches: Map<String, Json> = settings.iter().map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }] }))).collect();
+    let closed = |properties: &Map<String, Json>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let metrics: Vec<&str> = Metric::ALL.iter().filter(|m| m.split != Split::Test).map(|m| m.name()).collect();
+    let targets: Map<String, Json> =
+        metrics.iter().map(|m| ((*m).to_owned(), json!({ "anyOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }] }))).collect();
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Experiment grid",
+        "description": "One study: a question, the configuration that every run starts from, the axes that vary, and the seeds.",
+        "type": "object",
+        "required": ["study", "base"],
+        "additionalProperties": false,
+        "properties": {
+            "study": {
+                "type": "object",
+                "required": ["question"],
+                "additionalProperties": false,
+                "properties": {
+                    "question": { "type": "string", "description": "what the study answers" },
+                    "hypothesis": { "type": "string", "description": "what is expected, stated beforehand" },
+                    "metric": { "enum": metrics, "default": "validation_accuracy", "description": "the metric that decides between arms" },
+                    "targets": { "type": "object", "properties": targets, "additionalProperties": false, "description": "thresholds for time to target" }
+                }
+            },
+            "base": { "$ref": "#/$defs/settings", "description": "the configuration that every run starts from" },
+            "grid": { "$ref": "#/$defs/axes", "description": "axes; every combination is an arm" },
+            "zip": { "type": "array", "items": { "$ref": "#/$defs/axes" }, "description": "axes of one length that move together" },
+            "when": {
+                "type": "array",
+                "description": "settings and axes that exist only under a condition",
+                "items": {
+                    "type": "object",
+                    "required": ["if"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "if": { "$ref": "#/$defs/match" },
+                        "set": { "$ref": "#/$defs/settings" },
+                        "grid": { "$ref": "#/$defs/axes" },
+                        "zip": { "anyOf": [{ "$ref": "#/$defs/axes" }, { "type": "array", "items": { "$ref": "#/$defs/axes" } }] }
+                    }
+                }
+            },
+            "exclude": { "type": "array", "items": { "$ref": "#/$defs/match" }, "description": "combinations that are left out" },
+            "runs": { "type": "array", "items": { "$ref": "#/$defs/settings" }, "description": "explicit further arms" },
+            "replicates": {
+                "type": "object",
+                "required": ["seeds"],
+                "additionalProperties": false,
+                "properties": { "seeds": { "description": "how many repeats of every arm, or their seeds", "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "array", "items": { "type": "integer", "minimum": 0 }, "minItems": 1, "uniqueItems": true }] } }
+            }
+        },
+        "$defs": {
+            "ends": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
+            "settings": closed(&settings),
+            "axes": closed(&axes),
+            "match": closed(&matches)
+        }
+    });
+    format!("{schema:#}\n")
+}
+
+fn scalar(key: &Key, vocabulary: &Vocabulary) -> Json {
+    let mut schema = match &key.kind {
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Int(r) => json!({ "type": "integer", "minimum": r.start(), "maximum": r.end() }),
+        Kind::Float(r) => json!({ "type": "number", "minimum": r.start(), "maximum": r.end() }),
+        Kind::OpenFloat(lo, hi) => json!({ "type": "number", "exclusiveMinimum": lo, "exclusiveMaximum": hi }),
+        Kind::BatchSize => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "full" }] }),
+        Kind::Choice(set) => json!({ "enum": vocabulary.set(*set).iter().map(|c| c.name).collect::<Vec<_>>() }),
+    };
+    schema["description"] = describe(key, vocabulary).into();
+    schema
+}
+
+fn describe(key: &Key, vocabulary: &Vocabulary) -> String {
+    let mut text = key.doc.to_owned();
+    let owners = vocabulary.owners(key.name);
+    if !owners.is_empty() {
+        text = format!("{text} ({})", owners.join(", "));
+    }
+    if let Kind::Choice(set) = key.kind {
+        for choice in vocabulary.set(set) {
+            text = format!("{text}\n- {}: {}", choice.name, choice.doc);
+        }
+    }
+    // Choices that share a key may differ in its default, so a default is only stated where there is one.
+    match &key.default {
+        Absent::Is(value) if owners.len() <= 1 && !matches!(key.kind, Kind::Choice(Set::Dataset)) => format!("{text}; default {value}"),
+        _ => text,
+    }
+}
