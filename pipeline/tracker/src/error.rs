@@ -1,0 +1,25 @@
+//! What can go wrong with a results file.
+
+use std::path::PathBuf;
+
+/// Why a results file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}: there are no results yet; `pipeline sweep` makes them", .0.display())]
+    Missing(PathBuf),
+    #[error("{}: this is not a results database of this program", .0.display())]
+    Foreign(PathBuf),
+    #[error("{}: written by a newer version of this program (schema {found}, this one knows {known})", path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{}: another sweep is writing to it", .0.display())]
+    Busy(PathBuf),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the results database: {0}")]
+    Sql(#[from] rusqlite::Error),
+    #[error("the results could not be written: {0}")]
+    Writer(String),
+    /// A user's own statement is wrong.
+    #[error("{0}")]
+    Query(String),
+}

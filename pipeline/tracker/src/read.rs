@@ -1,0 +1,278 @@
+//! Reading results back as typed columns.
+
+use std::path::Path;
+
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Row};
+use spec::record::Outcome;
+use spec::{Metric, Split};
+
+use crate::error::Error;
+use crate::store;
+
+/// A results file, open for reading. Works while a sweep writes to it.
+pub struct Reader {
+    connection: Connection,
+}
+
+/// A study as it was last swept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyRecord {
+    pub name: String,
+    pub question: String,
+    pub hypothesis: Option<String>,
+    pub metric: Metric,
+    pub targets: Vec<(Metric, f64)>,
+    /// The varied keys, in the order of the file.
+    pub axes: Vec<String>,
+}
+
+/// A run of a study.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    pub id: String,
+    /// Label of its arm within the study.
+    pub arm: String,
+    /// Position of the arm within the study, from 0.
+    pub position: usize,
+    /// The arm's axis values as JSON scalars, in the order of [`StudyRecord::axes`]; `None` where an axis does not exist for it.
+    pub axes: Vec<Option<serde_json::Value>>,
+    pub seed: u64,
+    /// Canonical JSON.
+    pub config: String,
+    /// `None`: not started, or started and not ended.
+    pub outcome: Option<Outcome>,
+    pub started: bool,
+    pub error: Option<String>,
+    pub steps: u64,
+    pub planned_steps: Option<u64>,
+    pub parameters: Option<u64>,
+    pub device: Option<String>,
+    pub version: Option<String>,
+    pub git_commit: Option<String>,
+    pub git_dirty: bool,
+}
+
+/// Steps of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepColumns {
+    pub run: Vec<u32>,
+    pub step: Vec<u64>,
+    pub epoch: Vec<u64>,
+    pub examples: Vec<u64>,
+    pub loss: Vec<f64>,
+    pub accuracy: Vec<f64>,
+    pub lr: Vec<f64>,
+    pub grad_norm: Vec<f64>,
+    pub elapsed_ms: Vec<f64>,
+}
+
+/// Evaluations of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EvalColumns {
+    pub run: Vec<u32>,
+    pub split: Vec<Split>,
+    pub step: Vec<u64>,
+    pub epoch: Vec<u64>,
+    pub loss: Vec<f64>,
+    pub accuracy: Vec<f64>,
+    pub elapsed_ms: Vec<f64>,
+}
+
+/// What the database knows of a run that a grid asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    pub outcome: Option<Outcome>,
+    pub started: bool,
+    pub ended_at: Option<String>,
+    pub error: Option<String>,
+}
+
+/// How long a step of a finished run took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepTime {
+    pub config: String,
+    pub device: String,
+    pub ms: f64,
+}
+
+impl Reader {
+    /// # Errors
+    /// When the file is absent, not ours, or newer than this program.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Reader { connection: store::open_for_reading(path)? })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// All studies, by name.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn studies(&self) -> Result<Vec<StudyRecord>, Error> {
+        let mut statement = self.connection.prepare("SELECT name, question, hypothesis, metric, axes FROM study ORDER BY name")?;
+        let mut studies = statement
+            .query_map([], |r| {
+                let axes: String = r.get(4)?;
+                Ok(StudyRecord {
+                    name: r.get(0)?,
+                    question: r.get(1)?,
+                    hypothesis: r.get(2)?,
+                    metric: metric(r, 3)?,
+                    targets: vec![],
+                    axes: serde_json::from_str(&axes).unwrap_or_default(),
+                })
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut statement = self.connection.prepare("SELECT metric, value FROM study_target WHERE study = ? ORDER BY metric, value")?;
+        for study in &mut studies {
+            study.targets = statement.query_map([&study.name], |r| Ok((metric(r, 0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
+        }
+        Ok(studies)
+    }
+
+    /// The runs of a study, arm by arm, then by seed.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn runs(&self, study: &StudyRecord) -> Result<Vec<RunRecord>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT run.id, sr.arm, sr.position, sr.axes, run.seed, run.config, run.outcome, run.started_at IS NOT NULL, run.error, run.steps,
+                    run.planned_steps, run.parameters, run.device, run.version, run.git_commit, COALESCE(run.git_dirty, 0)
+             FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed",
+        )?;
+        let runs = statement
+            .query_map([&study.name], |r| {
+                let axes: String = r.get(3)?;
+                let axes: serde_json::Value = serde_json::from_str(&axes).unwrap_or_default();
+                Ok(RunRecord {
+                    id: r.get(0)?,
+                    arm: r.get(1)?,
+                    position: r.get(2)?,
+                    axes: study.axes.iter().map(|key| axes.get(key).cloned()).collect(),
+                    seed: r.get(4)?,
+                    config: r.get(5)?,
+                    outcome: outcome(r, 6)?,
+                    started: r.get(7)?,
+                    error: r.get(8)?,
+                    steps: r.get(9)?,
+                    planned_steps: r.get(10)?,
+                    parameters: r.get(11)?,
+                    device: r.get(12)?,
+                    version: r.get(13)?,
+                    git_commit: r.get(14)?,
+                    git_dirty: r.get(15)?,
+                })
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(runs)
+    }
+
+    /// Every logged step of the given runs, run by run, in order.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn steps(&self, runs: &[RunRecord]) -> Result<StepColumns, Error> {
+        let mut out = StepColumns::default();
+        let mut statement = self.connection.prepare(
+            "SELECT step, epoch, examples, loss, accuracy, lr, grad_norm, elapsed_us FROM step_log
+             WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY step",
+        )?;
+        for (i, run) in (0..).zip(runs) {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.run.push(i);
+                out.step.push(r.get(0)?);
+                out.epoch.push(r.get(1)?);
+                out.examples.push(r.get(2)?);
+                out.loss.push(nan(r, 3)?);
+                out.accuracy.push(nan(r, 4)?);
+                out.lr.push(nan(r, 5)?);
+                out.grad_norm.push(nan(r, 6)?);
+                out.elapsed_ms.push(r.get::<_, f64>(7)? / 1000.0);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every evaluation of the given runs, run by run, split by split, in order.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn evals(&self, runs: &[RunRecord]) -> Result<EvalColumns, Error> {
+        let mut out = EvalColumns::default();
+        let mut statement = self.connection.prepare(
+            "SELECT split, step, epoch, loss, accuracy, elapsed_us FROM eval_log
+             WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY split, step",
+        )?;
+        for (i, run) in (0..).zip(runs) {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.run.push(i);
+                out.split.push(match r.get_ref(0)?.as_str().unwrap_or_default() {
+                    "train" => Split::Train,
+                    "validation" => Split::Validation,
+                    _ => Split::Test,
+                });
+                out.step.push(r.get(1)?);
+                out.epoch.push(r.get(2)?);
+                out.loss.push(nan(r, 3)?);
+                out.accuracy.push(nan(r, 4)?);
+                out.elapsed_ms.push(r.get::<_, f64>(5)? / 1000.0);
+            }
+        }
+        Ok(out)
+    }
+
+    /// What is known of runs, by id; `None` for one that was never planned.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn known(&self, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
+        known(&self.connection, ids)
+    }
+
+    /// Mean time per step of every finished run, for estimates.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn step_times(&self) -> Result<Vec<StepTime>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT config, COALESCE(device, 'cpu'), (SELECT MAX(elapsed_us) FROM eval_log WHERE run_key = run.key) / 1000.0 / steps
+             FROM run WHERE outcome = 'completed' AND steps > 0
+               AND EXISTS (SELECT 1 FROM eval_log WHERE run_key = run.key)",
+        )?;
+        let times = statement.query_map([], |r| Ok(StepTime { config: r.get(0)?, device: r.get(1)?, ms: r.get(2)? }))?;
+        Ok(times.collect::<Result<_, _>>()?)
+    }
+}
+
+pub(crate) fn known(connection: &Connection, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
+    let mut statement = connection.prepare("SELECT outcome, started_at IS NOT NULL, ended_at, error FROM run WHERE id = ?")?;
+    ids.iter()
+        .map(|id| {
+            let mut rows = statement.query([id])?;
+            let known = |r: &Row<'_>| Ok(Known { outcome: outcome(r, 0)?, started: r.get(1)?, ended_at: r.get(2)?, error: r.get(3)? });
+            rows.next()?.map(known).transpose()
+        })
+        .collect()
+}
+
+fn outcome(row: &Row<'_>, i: usize) -> rusqlite::Result<Option<Outcome>> {
+    Ok(get::<Option<String>>(row, i)?.as_deref().and_then(Outcome::from_name))
+}
+
+fn metric(row: &Row<'_>, i: usize) -> rusqlite::Result<Metric> {
+    Ok(get::<String>(row, i)?.parse().unwrap_or(Metric::ALL[3]))
+}
+
+fn get<T: FromSql>(row: &Row<'_>, i: usize) -> rusqlite::Result<T> {
+    row.get(i)
+}
+
+/// NULL is how SQLite keeps NaN.
+fn nan(row: &Row<'_>, i: usize) -> rusqlite::Result<f64> {
+    Ok(row.get::<_, Option<f64>>(i)?.unwrap_or(f64::NAN))
+}
