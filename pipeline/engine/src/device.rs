@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use candle_core::Device;
+pub use candle_core::Device;
 
 use crate::error::Error;
 use crate::layer::Path;

@@ -19,5 +19,6 @@ mod train;
 
 pub use catalog::Catalog;
 pub use error::Error;
+pub use kernel::single_threaded_tensors;
 pub use layer::Path;
 pub use train::{Ending, Plan, train};

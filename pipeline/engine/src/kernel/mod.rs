@@ -37,3 +37,14 @@ macro_rules! with_real {
     };
 }
 pub(crate) use with_real;
+
+/// Keeps candle from starting its own pool of spinning threads, which would take cores from the runs beside it.
+///
+/// To be called first thing in `main`, before any other thread exists.
+#[expect(unsafe_code, reason = "candle reads this setting from the environment alone")]
+pub fn single_threaded_tensors() {
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        // SAFETY: the caller is `main` before it starts a thread, so nothing else reads or writes the environment.
+        unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    }
+}

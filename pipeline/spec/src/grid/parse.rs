@@ -40,7 +40,7 @@ pub(super) fn parse(source: Source<'_>, vocabulary: &Vocabulary, limits: Limits)
 
     let mut blocks = vec![Block::default()];
     if let Some(grid) = section("grid") {
-        blocks[0].groups = p.axes(p.table(grid, "grid")?, "[grid]")?.into_iter().map(|axis| vec![axis]).collect();
+        blocks[0].groups = p.product(p.table(grid, "grid")?, "[grid]")?;
     }
     for zip in p.tables(section("zip"), "zip")? {
         blocks[0].groups.push(p.zip(zip)?);
@@ -215,6 +215,25 @@ impl Parser<'_> {
             .collect()
     }
 
+    /// Axes that are multiplied: each is a group of its own, with no value twice.
+    fn product(&self, table: &DeTable<'_>, place: &str) -> Result<Vec<Vec<Axis>>> {
+        let groups: Vec<Vec<Axis>> = self.axes(table, place)?.into_iter().map(|axis| vec![axis]).collect();
+        groups.iter().try_for_each(|group| self.distinct(group))?;
+        Ok(groups)
+    }
+
+    /// Refuses a group whose axes take the same values twice.
+    fn distinct(&self, group: &[Axis]) -> Result<()> {
+        let tuple = |i: usize| group.iter().map(move |axis| &axis.values[i].0);
+        for i in 0..group.first().map_or(0, |a| a.values.len()) {
+            if (0..i).any(|j| tuple(i).eq(tuple(j))) {
+                let values: Vec<String> = group.iter().zip(tuple(i)).map(|(axis, v)| format!("`{}` = {v}", axis.key)).collect();
+                return Err(self.error(group[0].values[i].1.clone(), format!("{} stands here twice", values.join(" with "))));
+            }
+        }
+        Ok(())
+    }
+
     fn axes(&self, table: &DeTable<'_>, place: &str) -> Result<Vec<Axis>> {
         table
             .iter()
@@ -243,11 +262,6 @@ impl Parser<'_> {
         };
         if values.is_empty() {
             return Err(self.error(value.span(), format!("the axis `{}` has no values", key.name)));
-        }
-        for (i, (v, span)) in values.iter().enumerate() {
-            if values[..i].iter().any(|(other, _)| other == v) {
-                return Err(self.error(span.clone(), format!("the value {v} stands twice on the axis `{}`", key.name)));
-            }
         }
         Ok(values)
     }
@@ -307,6 +321,7 @@ impl Parser<'_> {
             );
             return Err(self.error(other.span.clone(), message));
         }
+        self.distinct(&axes)?;
         Ok(axes)
     }
 
@@ -322,7 +337,7 @@ impl Parser<'_> {
             block.set = self.settings(self.table(set, "set")?, "set")?;
         }
         if let Some(grid) = table.get("grid") {
-            block.groups = self.axes(self.table(grid, "grid")?, "grid")?.into_iter().map(|a| vec![a]).collect();
+            block.groups = self.product(self.table(grid, "grid")?, "grid")?;
         }
         match table.get("zip") {
             None => {}

@@ -1,0 +1,163 @@
+//! The command line. Doc comments here are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use engine::device::DeviceChoice;
+
+use crate::filter::Filter;
+
+/// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
+#[derive(Debug, Parser)]
+#[command(name = "pipeline", version, disable_help_subcommand = true)]
+pub struct Args {
+    /// The results database
+    #[arg(long, global = true, value_name = "FILE", default_value = "results/results.db")]
+    pub db: PathBuf,
+
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// When to color messages; NO_COLOR is respected
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what a sweep would run, what it would skip and why, and how long it would take
+    Plan(Plan),
+    /// Train every run that has no result yet, then write the reports
+    Sweep(Sweep),
+    /// Count the runs of every study by outcome
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write reports: tables (Markdown, CSV) and figures (SVG) for every study
+    Report(Report),
+    /// Ask the database: any reading SQL; its tables and views are in docs/querying.md
+    Query(Query),
+    /// Show one run: configuration, outcome, learning curve
+    Show {
+        /// The run's id, or enough of its beginning
+        run: String,
+    },
+    /// List the datasets, and whether they are here
+    Data {
+        /// Look for datasets here first
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of grid files, for editors
+    Schema,
+}
+
+/// Which runs a command is about.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Grid files [default: every experiments/*.toml]
+    #[arg(value_name = "GRID")]
+    pub grids: Vec<PathBuf>,
+
+    /// Only runs whose configuration matches, such as 'optimizer=adam lr<0.1 seed=0'
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<Filter>,
+
+    /// Run failed runs again
+    #[arg(long)]
+    pub retry_failed: bool,
+
+    /// Run everything again, also what has a result
+    #[arg(long)]
+    pub force: bool,
+
+    /// Refuse a grid with more runs than this
+    #[arg(long, value_name = "N", default_value_t = spec::Limits::default().max_runs)]
+    pub max_runs: u64,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Runs at the same time [default: the number of cores]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Sweep {
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Stop at the first failed run
+    #[arg(long)]
+    pub fail_fast: bool,
+
+    /// Where reports go
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+
+    /// Write no reports at the end
+    #[arg(long)]
+    pub no_report: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Report {
+    /// Studies [default: all in the database]
+    #[arg(value_name = "STUDY")]
+    pub studies: Vec<String>,
+
+    /// Where reports go
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+
+    /// Write nothing; fail if a report on disk differs from what the database gives
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Query {
+    /// One SELECT statement; - reads it from standard input
+    pub sql: String,
+
+    /// How to print the answer
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    Table,
+    Csv,
+    Json,
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}

@@ -1,0 +1,212 @@
+//! The commands that only read: plan, status, report, query, show, data, schema.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use comfy_table::presets;
+use engine::Catalog;
+use serde_json::json;
+use spec::grid::Catalog as _;
+use spec::record::Outcome;
+use tracker::Reader;
+use tracker::query::{Answer, Cell};
+use tracker::read::{RunRecord, StepColumns};
+
+use crate::args::{Plan, Query, Report};
+use crate::error::Expected;
+use crate::output::{self, duration};
+use crate::plan::{Action, Planned};
+
+pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
+    let planned = Planned::new(db, &args.selection)?;
+    let text = |s: &str| Cell::Text(s.to_owned());
+    let count = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    if args.json {
+        let runs: Vec<_> = planned
+            .items
+            .iter()
+            .map(|i| {
+                let (runs, why) = match &i.action {
+                    Action::Run(why) => (true, why),
+                    Action::Skip(why) => (false, why),
+                };
+                let config: serde_json::Value = serde_json::from_str(&i.run.config.json()).unwrap_or_default();
+                json!({ "run_id": i.run.id, "study": i.study, "arm": i.arm, "seed": i.run.seed, "runs": runs, "why": why,
+                        "steps": i.facts.planned_steps, "parameters": i.facts.parameters, "estimate_ms": i.estimate_ms, "config": config })
+            })
+            .collect();
+        writeln!(std::io::stdout(), "{:#}", json!({ "runs": runs, "estimate_s": planned.estimate_s() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let columns = ["study", "arm", "seed", "run", "steps", "parameters", "what", "why"].map(str::to_owned).to_vec();
+    let rows = planned.items.iter().map(|i| {
+        let (what, why) = match &i.action {
+            Action::Run(why) => ("run", why),
+            Action::Skip(why) => ("skip", why),
+        };
+        vec![text(&i.study), text(&i.arm), count(i.run.seed), text(&i.run.id), count(i.facts.planned_steps), count(i.facts.parameters), text(what), text(why)]
+    });
+    let answer = Answer { columns, rows: rows.collect() };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", output::table(&answer, presets::NOTHING))?;
+    let runs = planned.to_run().count();
+    let steps: u64 = planned.to_run().map(|i| i.facts.planned_steps).sum();
+    let time = match planned.estimate_s() {
+        _ if runs == 0 => String::new(),
+        Some(s) => format!(", about {} with {} at a time (from earlier runs)", duration(s), planned.jobs),
+        None => ", no estimate of time: runs like these are not in the database yet".into(),
+    };
+    writeln!(out, "\n{} runs: {runs} to train ({steps} steps), {} to skip{time}", planned.items.len(), planned.items.len() - runs)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
+    let reader = Reader::open(db)?;
+    let mut rows = vec![];
+    let mut objects = vec![];
+    for study in reader.studies()? {
+        let runs = reader.runs(&study)?;
+        let counts = state_counts(&runs);
+        let get = |state: &str| counts.get(state).copied().unwrap_or(0);
+        let failed: Vec<_> = runs.iter().filter(|r| r.outcome == Some(Outcome::Failed)).map(|r| json!({ "run_id": r.id, "arm": r.arm, "seed": r.seed, "error": r.error })).collect();
+        objects.push(json!({ "study": study.name, "runs": runs.len(), "states": counts, "failed": failed }));
+        let mut row = vec![Cell::Text(study.name)];
+        row.extend(STATES.iter().map(|s| Cell::Integer(get(s))));
+        rows.push(row);
+    }
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{:#}", json!(objects))?;
+    } else {
+        let columns = std::iter::once("study").chain(STATES).map(str::to_owned).collect();
+        writeln!(out, "{}", output::table(&Answer { columns, rows }, presets::NOTHING))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a run can be; `unfinished` runs are in training now, or were cut off.
+const STATES: [&str; 7] = ["completed", "diverged", "stopped_early", "failed", "interrupted", "unfinished", "pending"];
+
+fn state_counts(runs: &[RunRecord]) -> BTreeMap<&'static str, i64> {
+    let mut counts = BTreeMap::new();
+    for run in runs {
+        let state = run.outcome.map_or(if run.started { "unfinished" } else { "pending" }, Outcome::name);
+        *counts.entry(state).or_insert(0) += 1;
+    }
+    counts
+}
+
+pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
+    let reports = analysis::build(&Reader::open(db)?, &args.studies)?;
+    if args.check {
+        let stale = reports.stale(&args.out)?;
+        if !stale.is_empty() {
+            let list = stale.join("\n  ");
+            return Err(Expected::Stale(format!("these reports differ from what the database gives; `pipeline report` writes them\n  {list}")).into());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    reports.write(&args.out).context("writing the reports")?;
+    for study in reports.studies.iter().filter(|s| !quiet && (args.studies.is_empty() || args.studies.contains(&s.name))) {
+        eprintln!("{}", summary_line(study, &args.out));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line about a study: best arm, and where its report is.
+pub fn summary_line(study: &analysis::StudySummary, out: &Path) -> String {
+    let best = match &study.best {
+        Some(best) => format!("best arm {} ({} {:.4}, median of {} seeds)", best.arm, best.metric, best.median, best.seeds),
+        None => "no best arm yet (no arm has all its runs completed)".into(),
+    };
+    format!("{}: {best} → {}", study.name, out.join(&study.report_path).display())
+}
+
+pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
+    let mut sql = args.sql.clone();
+    if sql == "-" {
+        sql.clear();
+        std::io::stdin().read_to_string(&mut sql).context("reading the statement from standard input")?;
+    }
+    let answer = Reader::open(db)?.query(&sql)?;
+    output::print(&answer, args.format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
+    let reader = Reader::open(db)?;
+    let mut found: Vec<(String, RunRecord)> = vec![];
+    for study in reader.studies()? {
+        for run in reader.runs(&study)?.into_iter().filter(|r| r.id.starts_with(id)) {
+            found.push((study.name.clone(), run));
+        }
+    }
+    let Some((_, run)) = found.first().cloned() else {
+        return Err(Expected::Usage(format!("no run's id begins with `{id}`; `pipeline plan` lists them")).into());
+    };
+    if let Some((_, other)) = found.iter().find(|(_, r)| r.id != run.id) {
+        return Err(Expected::Usage(format!("`{id}` begins the ids of several runs, such as {} and {}", run.id, other.id)).into());
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "run {}, seed {}", run.id, run.seed)?;
+    for (study, r) in &found {
+        writeln!(out, "study {study}: {}", r.arm)?;
+    }
+    let state = run.outcome.map_or(if run.started { "unfinished" } else { "pending" }, Outcome::name);
+    let planned = run.planned_steps.map_or(String::new(), |n| format!(" of {n}"));
+    writeln!(out, "{state} after {}{planned} steps{}", run.steps, run.error.as_ref().map_or(String::new(), |e| format!(": {e}")))?;
+    let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.config).unwrap_or_default();
+    writeln!(out)?;
+    for (key, value) in &config {
+        writeln!(out, "  {key:<22} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+    }
+    let runs = [run];
+    let steps = reader.steps(&runs)?;
+    if !steps.step.is_empty() {
+        writeln!(out, "\ntraining loss per step, first {:.4}, last {:.4}\n  {}", steps.loss[0], steps.loss[steps.loss.len() - 1], sparkline(&steps))?;
+    }
+    let evals = reader.evals(&runs)?;
+    let rows = (0..evals.step.len()).map(|i| {
+        let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        vec![Cell::Text(evals.split[i].name().into()), integer(evals.epoch[i]), integer(evals.step[i]), Cell::Real(evals.loss[i]), Cell::Real(evals.accuracy[i])]
+    });
+    let columns = ["split", "epoch", "step", "loss", "accuracy"].map(str::to_owned).to_vec();
+    writeln!(out, "\n{}", output::table(&Answer { columns, rows: rows.collect() }, presets::NOTHING))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The loss on a logarithmic scale in at most 60 characters, each the mean of its steps; `✕` where it is not finite.
+fn sparkline(steps: &StepColumns) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let size = steps.loss.len().div_ceil(60);
+    let means: Vec<f64> = steps.loss.chunks(size).map(|c| (c.iter().sum::<f64>() / c.len() as f64).ln()).collect();
+    let finite = || means.iter().copied().filter(|m| m.is_finite());
+    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
+    let bar = |m: &f64| if m.is_finite() { BARS[((m - low) / (high - low).max(1e-12) * 7.0).round() as usize] } else { '✕' };
+    means.iter().map(bar).collect()
+}
+
+pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
+    let catalog = Catalog::new(data_dir);
+    let mut out = std::io::stdout().lock();
+    for choice in &catalog.vocabulary().datasets {
+        writeln!(out, "{}: {}", choice.name, choice.doc)?;
+        match catalog.dataset(choice.name) {
+            Ok(d) => {
+                let [c, h, w] = d.shape;
+                writeln!(out, "  here: {} training and {} test images of {c}×{h}×{w}, {} classes, SHA-256 {}", d.train.labels.len(), d.test.labels.len(), d.classes, d.checksum)?;
+            }
+            Err(e) => writeln!(out, "  {e}")?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn schema() -> Result<ExitCode> {
+    write!(std::io::stdout(), "{}", spec::schema::json_schema(Catalog::new(None).vocabulary()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,41 @@
+//! From errors to exit codes: 1 something failed, 2 usage or grid error, 4 nothing selected.
+
+use std::process::ExitCode;
+
+/// Some runs failed.
+pub const FAILED: u8 = 1;
+/// The command line, a grid file or a query is wrong.
+pub const USAGE: u8 = 2;
+/// The selection is empty.
+pub const NOTHING_SELECTED: u8 = 4;
+
+/// What the user can mend.
+#[derive(Debug, thiserror::Error)]
+pub enum Expected {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    NothingSelected(String),
+    #[error("{0}")]
+    Stale(String),
+}
+
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let code = match error.downcast_ref::<Expected>() {
+        Some(Expected::NothingSelected(_)) => NOTHING_SELECTED,
+        Some(Expected::Usage(_)) => USAGE,
+        Some(Expected::Stale(_)) => FAILED,
+        None => {
+            let usage = error.is::<spec::Diagnostic>()
+                || matches!(error.downcast_ref(), Some(tracker::Error::Missing(_) | tracker::Error::Query(_) | tracker::Error::Foreign(_)))
+                || matches!(error.downcast_ref(), Some(analysis::Error::UnknownStudy { .. }));
+            if usage { USAGE } else { FAILED }
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Whether the reader of our output has gone (`pipeline plan | head`), which is no error of ours.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+}

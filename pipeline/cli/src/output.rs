@@ -1,0 +1,137 @@
+//! Printing: tables in four formats, durations, colors.
+
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use tracker::query::{Answer, Cell};
+
+use crate::args::{Color, Format};
+
+static COLOR: AtomicBool = AtomicBool::new(false);
+
+/// Decides once whether messages on stderr are colored.
+pub fn set_color(color: Color) {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let on = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => !no_color && std::io::stderr().is_terminal(),
+    };
+    COLOR.store(on, Ordering::Relaxed);
+}
+
+pub fn error_word() -> &'static str {
+    if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" }
+}
+
+/// Writes an answer to stdout.
+pub fn print(answer: &Answer, format: Format) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => writeln!(out, "{}", table(answer, presets::UTF8_FULL_CONDENSED))?,
+        Format::Markdown => writeln!(out, "{}", table(answer, presets::ASCII_MARKDOWN))?,
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(out);
+            writer.write_record(&answer.columns)?;
+            for row in &answer.rows {
+                writer.write_record(row.iter().map(exact))?;
+            }
+            writer.flush()?;
+        }
+        Format::Json => {
+            let rows: Vec<serde_json::Value> = answer.rows.iter().map(|row| object(&answer.columns, row)).collect();
+            writeln!(out, "{:#}", serde_json::Value::from(rows))?;
+        }
+    }
+    Ok(())
+}
+
+/// Aligned columns: numbers right, the rest left.
+pub fn table(answer: &Answer, preset: &str) -> Table {
+    let mut table = Table::new();
+    table.load_preset(preset).set_content_arrangement(ContentArrangement::Disabled).set_header(&answer.columns);
+    for row in &answer.rows {
+        table.add_row(row.iter().map(|c| shown(c).replace('|', if preset == presets::ASCII_MARKDOWN { "\\|" } else { "|" })));
+    }
+    for (i, column) in table.column_iter_mut().enumerate() {
+        let numeric = |row: &Vec<Cell>| matches!(row[i], Cell::Integer(_) | Cell::Real(_) | Cell::Null);
+        if !answer.rows.is_empty() && answer.rows.iter().all(numeric) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// For people: six significant digits.
+fn shown(cell: &Cell) -> String {
+    match cell {
+        Cell::Real(x) if x.is_finite() => {
+            let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(*x);
+            spec::Value::Float(rounded).to_string()
+        }
+        other => exact(other),
+    }
+}
+
+/// For programs: every digit; NULL is empty.
+fn exact(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(i) => i.to_string(),
+        Cell::Real(x) => x.to_string(),
+        Cell::Text(t) => t.clone(),
+    }
+}
+
+/// JSON has no infinity: it becomes text, so that it differs from null.
+fn object(columns: &[String], row: &[Cell]) -> serde_json::Value {
+    let value = |cell: &Cell| match cell {
+        Cell::Null => serde_json::Value::Null,
+        Cell::Integer(i) => (*i).into(),
+        Cell::Real(x) if x.is_finite() => (*x).into(),
+        Cell::Real(x) => x.to_string().into(),
+        Cell::Text(t) => t.clone().into(),
+    };
+    columns.iter().cloned().zip(row.iter().map(value)).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are positive and short")]
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round().max(0.0) as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> Answer {
+        let row = |name: &str, x: Cell| vec![Cell::Text(name.into()), x];
+        Answer { columns: vec!["arm".into(), "loss".into()], rows: vec![row("a|b", Cell::Real(0.123_456_789)), row("c", Cell::Null), row("d", Cell::Real(f64::INFINITY))] }
+    }
+
+    #[test]
+    fn tables_escape_and_align() {
+        insta::assert_snapshot!(table(&answer(), presets::ASCII_MARKDOWN), @r"
+        | arm  | loss     |
+        |------|----------|
+        | a\|b | 0.123457 |
+        | c    |          |
+        | d    |      inf |
+        ");
+        assert_eq!(object(&answer().columns, &answer().rows[2]).to_string(), r#"{"arm":"d","loss":"inf"}"#);
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!([0.42, 9.96, 61.0, 3660.0].map(duration), ["0.4 s", "10.0 s", "1 min 01 s", "1 h 01 min"]);
+    }
+}

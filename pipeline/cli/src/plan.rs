@@ -1,0 +1,202 @@
+//! What a sweep would do: every run with the reason why it runs or is skipped, and how long it will take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use engine::Catalog;
+use engine::data::Dataset;
+use spec::record::{Facts, Outcome};
+use spec::{Config, Limits, RunSpec, Study};
+use tracker::read::Known;
+use tracker::{Reader, Tracker};
+
+use crate::args::Selection;
+use crate::error::Expected;
+use crate::grids;
+
+/// A selection of runs, checked.
+pub struct Planned {
+    pub studies: Vec<Study>,
+    pub items: Vec<Item>,
+    pub device: engine::device::Device,
+    pub jobs: usize,
+}
+
+/// One run of a plan. A run that several studies share stands under the first.
+pub struct Item {
+    pub study: String,
+    pub arm: String,
+    pub run: RunSpec,
+    pub dataset: Arc<Dataset>,
+    pub facts: Facts,
+    pub action: Action,
+    /// Expected training time, if runs like it are in the database.
+    pub estimate_ms: Option<f64>,
+}
+
+/// What happens to a run, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Run(String),
+    Skip(String),
+}
+
+impl Planned {
+    /// Reads grids, expands and checks them, and looks up what is already there. Trains nothing and writes nothing.
+    pub fn new(db: &Path, selection: &Selection) -> Result<Self> {
+        let catalog = Catalog::new(selection.data_dir.clone());
+        let device = selection.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
+        let studies = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
+        check_filter(selection, &studies)?;
+
+        let mut items = vec![];
+        let mut seen = BTreeSet::new();
+        let times = StepTimes::read(db);
+        for study in &studies {
+            // The facts depend on the arm alone, not on the seed.
+            let mut facts: BTreeMap<String, (Arc<Dataset>, Facts)> = BTreeMap::new();
+            for (arm, run) in study.runs() {
+                let selected = selection.filter.as_ref().is_none_or(|f| f.matches(&study.name, &run.config, run.seed));
+                if !selected || !seen.insert(run.id.clone()) {
+                    continue;
+                }
+                if !facts.contains_key(&arm.label) {
+                    let dataset = catalog.dataset(run.config.text("dataset")?)?;
+                    let plan = engine::Plan::new(&run.config, &dataset, &device)
+                        .map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
+                    facts.insert(arm.label.clone(), (dataset, plan.facts().clone()));
+                }
+                let (dataset, facts) = facts[&arm.label].clone();
+                let estimate_ms = times.per_step(&run.config, &facts.device).map(|ms| ms * facts.planned_steps as f64);
+                let (study, arm) = (study.name.clone(), arm.label.clone());
+                items.push(Item { study, arm, run, dataset, facts, action: Action::Skip(String::new()), estimate_ms });
+            }
+        }
+        if items.is_empty() {
+            return Err(Expected::NothingSelected("the filter selects no run".into()).into());
+        }
+        let ids: Vec<&str> = items.iter().map(|i| i.run.id.as_str()).collect();
+        let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
+        for (item, known) in items.iter_mut().zip(known) {
+            item.action = decide(known.as_ref(), selection);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // A GPU is shared badly: one run at a time unless asked for more.
+        let jobs = selection.jobs.map_or(if device.is_cpu() { cores } else { 1 }, usize::from);
+        Ok(Planned { studies, items, device, jobs })
+    }
+
+    /// The runs that will be trained.
+    pub fn to_run(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|i| matches!(i.action, Action::Run(_)))
+    }
+
+    /// Expected wall time of the sweep in seconds; `None` when a run has no history to go by.
+    pub fn estimate_s(&self) -> Option<f64> {
+        let total: Option<f64> = self.to_run().map(|i| i.estimate_ms).sum();
+        let workers = self.jobs.min(self.to_run().count()).max(1);
+        // Evaluations come on top of the training time: about a tenth on the embedded data.
+        total.map(|ms| 1.1 * ms / 1000.0 / workers as f64)
+    }
+}
+
+/// A filter on a key that no configuration has is a typo.
+fn check_filter(selection: &Selection, studies: &[Study]) -> Result<()> {
+    let keys: BTreeSet<&str> = studies.iter().flat_map(|s| &s.arms).flat_map(|a| a.config.iter().map(|(k, _)| k)).collect();
+    let keys: Vec<&str> = keys.into_iter().collect();
+    if let Some(unknown) = selection.filter.as_ref().and_then(|f| f.unknown_key(&keys)) {
+        let hint = spec::vocabulary::suggest_key(unknown, keys.iter().copied()).map_or(String::new(), |s| format!("; did you mean `{s}`?"));
+        return Err(Expected::Usage(format!("--filter: no run has a key `{unknown}`{hint}")).into());
+    }
+    Ok(())
+}
+
+/// Why a run is trained or not.
+fn decide(known: Option<&Known>, selection: &Selection) -> Action {
+    let Some(k) = known else { return Action::Run("new".into()) };
+    let day = k.ended_at.as_deref().and_then(|t| t.get(..10)).unwrap_or("earlier");
+    match k.outcome {
+        _ if selection.force && k.started => Action::Run("forced".into()),
+        None if k.started => Action::Run("was cut off; starts over".into()),
+        None => Action::Run("new".into()),
+        Some(Outcome::Interrupted) => Action::Run("was interrupted; starts over".into()),
+        Some(Outcome::Failed) if selection.retry_failed => Action::Run("failed; retried".into()),
+        Some(Outcome::Failed) => Action::Skip(format!("failed {day} ({}); --retry-failed runs it again", k.error.as_deref().unwrap_or("no message"))),
+        Some(outcome) => Action::Skip(format!("{} {day}", outcome.name())),
+    }
+}
+
+/// Times per step of earlier runs, by what they depend on most.
+struct StepTimes(BTreeMap<String, Vec<f64>>);
+
+impl StepTimes {
+    /// No database, no history: an estimate is never worth an error.
+    fn read(db: &Path) -> Self {
+        let mut times: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for time in Reader::open(db).and_then(|r| r.step_times()).unwrap_or_default() {
+            let config: serde_json::Value = serde_json::from_str(&time.config).unwrap_or_default();
+            let part = |key: &str| config[key].as_str().map_or_else(|| config[key].to_string(), str::to_owned);
+            for key in keys(&part, &time.device) {
+                times.entry(key).or_default().push(time.ms);
+            }
+        }
+        for list in times.values_mut() {
+            list.sort_by(f64::total_cmp);
+        }
+        StepTimes(times)
+    }
+
+    /// Median over runs of the same network, batch size and optimizer, or failing that of any optimizer.
+    fn per_step(&self, config: &Config, device: &str) -> Option<f64> {
+        let part = |key: &str| config.get(key).map_or_else(|| "null".to_owned(), ToString::to_string);
+        keys(&part, device).iter().find_map(|key| self.0.get(key)).map(|list| list[list.len() / 2])
+    }
+}
+
+fn keys(part: &dyn Fn(&str) -> String, device: &str) -> [String; 2] {
+    let mut broad = format!("{device}|{}|{}", part("model_definition"), part("batch_size"));
+    if part("batch_size") == "full" {
+        broad = format!("{broad}|{}", part("train_examples"));
+    }
+    [format!("{broad}|{}", part("optimizer")), broad]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_reason() {
+        let selection = |retry_failed, force| Selection {
+            grids: vec![],
+            filter: None,
+            retry_failed,
+            force,
+            max_runs: 1,
+            data_dir: None,
+            device: engine::device::DeviceChoice::Cpu,
+            jobs: None,
+        };
+        let known = |outcome, started| Known { outcome, started, ended_at: Some("2026-01-02T03:04:05.678Z".into()), error: Some("boom".into()) };
+        let (plain, retry, force) = (selection(false, false), selection(true, false), selection(false, true));
+        let run = |s: &str| Action::Run(s.into());
+        let skip = |s: &str| Action::Skip(s.into());
+        let cases = [
+            (None, &plain, run("new")),
+            (Some(known(None, false)), &plain, run("new")),
+            (Some(known(None, true)), &plain, run("was cut off; starts over")),
+            (Some(known(Some(Outcome::Interrupted), true)), &plain, run("was interrupted; starts over")),
+            (Some(known(Some(Outcome::Completed), true)), &plain, skip("completed 2026-01-02")),
+            (Some(known(Some(Outcome::Diverged), true)), &plain, skip("diverged 2026-01-02")),
+            (Some(known(Some(Outcome::Failed), true)), &plain, skip("failed 2026-01-02 (boom); --retry-failed runs it again")),
+            (Some(known(Some(Outcome::Failed), true)), &retry, run("failed; retried")),
+            (Some(known(Some(Outcome::Completed), true)), &retry, skip("completed 2026-01-02")),
+            (Some(known(Some(Outcome::Completed), true)), &force, run("forced")),
+        ];
+        for (known, selection, expected) in cases {
+            assert_eq!(decide(known.as_ref(), selection), expected);
+        }
+    }
+}

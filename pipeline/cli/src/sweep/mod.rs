@@ -1,0 +1,117 @@
+//! `pipeline sweep`: trains what has no result yet, on all cores, and writes the reports.
+
+mod progress;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use spec::record::Outcome;
+use tracker::{Reader, Tracker};
+
+use crate::args::Sweep;
+use crate::output::duration;
+use crate::plan::{Item, Planned};
+use crate::signals::Stop;
+use crate::{environment, error};
+use progress::Progress;
+
+pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
+    let planned = Planned::new(db, &args.selection)?;
+    let queue: Vec<&Item> = planned.to_run().collect();
+    let skipped = planned.items.len() - queue.len();
+    let say = |text: String| {
+        if !quiet {
+            eprintln!("{text}");
+        }
+    };
+    let stop = Stop::on_signals().context("listening to signals")?;
+    let started = Instant::now();
+    let tracker = Tracker::open(db, &planned.studies)?;
+    let outcomes = if queue.is_empty() {
+        say(format!("nothing to train: all {skipped} runs have a result (`pipeline plan` says why)"));
+        vec![]
+    } else {
+        let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
+        say(format!("{} runs to train, {skipped} skipped, {} at a time{estimate}", queue.len(), planned.jobs));
+        train_all(&planned, &queue, &tracker, &stop, quiet, args.fail_fast)
+    };
+    tracker.close().context("closing the results")?;
+    if !outcomes.is_empty() {
+        say(format!("{} in {} ({skipped} skipped)", counts(&outcomes), duration(started.elapsed().as_secs_f64())));
+    }
+    if !args.no_report {
+        write_reports(db, args, &planned, &say)?;
+    }
+    let failed = planned_failures(db, &planned)?;
+    if let Some(code) = stop.exit_code() {
+        say("stopped by a signal; `pipeline sweep` goes on where this ended".into());
+        return Ok(ExitCode::from(code));
+    }
+    if failed > 0 {
+        eprintln!("{} {failed} runs failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again", crate::output::error_word());
+        return Ok(ExitCode::from(error::FAILED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trains the queue on as many threads as there are jobs. Returns the outcome of every run that ended.
+fn train_all(planned: &Planned, queue: &[&Item], tracker: &Tracker, stop: &Stop, quiet: bool, fail_fast: bool) -> Vec<Outcome> {
+    let environment = Arc::new(environment::current());
+    let progress = Progress::new(queue, planned.jobs, quiet);
+    let next = AtomicUsize::new(0);
+    worker::quiet_panics();
+    std::thread::scope(|scope| {
+        let work = |slot: usize| {
+            let (progress, next, environment) = (&progress, &next, &environment);
+            move || {
+                let mut outcomes = vec![];
+                while !stop.requested() {
+                    let Some(item) = queue.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                    let outcome = worker::train(item, planned, tracker, environment, stop, progress, slot);
+                    if outcome.is_none() || (fail_fast && outcome == Some(Outcome::Failed)) {
+                        stop.abandon();
+                    }
+                    outcomes.extend(outcome);
+                }
+                progress.idle(slot);
+                outcomes
+            }
+        };
+        let workers: Vec<_> = (0..planned.jobs.min(queue.len())).map(|slot| scope.spawn(work(slot))).collect();
+        let outcomes = workers.into_iter().flat_map(|w| w.join().unwrap_or_default()).collect();
+        progress.finish();
+        outcomes
+    })
+}
+
+/// `105 completed, 5 diverged`.
+fn counts(outcomes: &[Outcome]) -> String {
+    let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
+    for outcome in outcomes {
+        *counts.entry(*outcome).or_default() += 1;
+    }
+    counts.iter().map(|(o, n)| format!("{n} {}", o.name())).collect::<Vec<_>>().join(", ")
+}
+
+fn write_reports(db: &Path, args: &Sweep, planned: &Planned, say: &dyn Fn(String)) -> Result<()> {
+    let names: Vec<String> = planned.studies.iter().map(|s| s.name.clone()).collect();
+    let reports = analysis::build(&Reader::open(db)?, &names).context("making the reports")?;
+    reports.write(&args.out).context("writing the reports")?;
+    for study in reports.studies.iter().filter(|s| names.contains(&s.name)) {
+        say(crate::commands::summary_line(study, &args.out));
+    }
+    Ok(())
+}
+
+/// Failed runs in the selection, from this sweep or an earlier one.
+fn planned_failures(db: &Path, planned: &Planned) -> Result<usize> {
+    let ids: Vec<&str> = planned.items.iter().map(|i| i.run.id.as_str()).collect();
+    let known = Tracker::known(db, &ids)?;
+    Ok(known.iter().flatten().filter(|k| k.outcome == Some(Outcome::Failed)).count())
+}

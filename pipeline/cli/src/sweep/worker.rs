@@ -1,0 +1,100 @@
+//! One run on one thread: whatever happens in it becomes its outcome.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use engine::Error;
+use spec::record::{Eval, Facts, Outcome, Sink, SinkError, Step};
+use tracker::{Ended, Environment, RunSink, Tracker};
+
+use super::progress::Progress;
+use crate::plan::{Item, Planned};
+use crate::signals::Stop;
+
+thread_local! {
+    /// Where the last panic of this thread happened; the panic itself only carries its message.
+    static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps panics of runs off the terminal: they are recorded with their place instead.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or(String::new(), |l| format!(" at {}:{}", l.file(), l.line()));
+        PANIC_PLACE.with_borrow_mut(|p| *p = place);
+    }));
+}
+
+/// Trains a run and records how it ended. `None`: the results can't be written, so the sweep can't go on.
+pub fn train(item: &Item, planned: &Planned, tracker: &Tracker, environment: &Arc<Environment>, stop: &Stop, progress: &Progress, slot: usize) -> Option<Outcome> {
+    progress.begin(slot, item);
+    let sink = match tracker.start(&item.run, environment) {
+        Ok(sink) => sink,
+        Err(e) => return lost(progress, &e),
+    };
+    let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
+    let result = catch_unwind(AssertUnwindSafe(|| engine::train(&item.run, &item.dataset, &planned.device, &mut watched)));
+    let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
+    let ended = match result {
+        Ok(Ok(ending)) => Ended { outcome: ending.outcome, steps: ending.steps, error: ending.reason },
+        Ok(Err(Error::Sink(e))) => return lost(progress, &e),
+        Ok(Err(e)) => failed(e.to_string(), watched.steps),
+        Err(panic) => failed(format!("panicked{}: {}", PANIC_PLACE.with_borrow(Clone::clone), message(panic.as_ref())), watched.steps),
+    };
+    let (last_eval, sink) = (watched.last_eval, watched.sink);
+    progress.end(slot, item, &ended, last_eval.as_ref());
+    let outcome = ended.outcome;
+    match sink.end(ended) {
+        Ok(()) => Some(outcome),
+        Err(e) => lost(progress, &e),
+    }
+}
+
+fn lost(progress: &Progress, error: &SinkError) -> Option<Outcome> {
+    progress.say(&format!("{} {error}", crate::output::error_word()));
+    None
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a message".into())
+}
+
+/// A sink that also shows progress and looks for signals.
+struct Watched<'a> {
+    sink: RunSink,
+    stop: &'a Stop,
+    progress: &'a Progress,
+    slot: usize,
+    steps: u64,
+    shown_ms: f64,
+    last_eval: Option<Eval>,
+}
+
+impl Sink for Watched<'_> {
+    fn begin(&mut self, facts: &Facts) -> Result<(), SinkError> {
+        self.sink.begin(facts)
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), SinkError> {
+        self.steps = step.step;
+        // Drawing costs more than a small step; ten times a second is enough for the eye.
+        if step.elapsed_ms - self.shown_ms > 100.0 {
+            self.shown_ms = step.elapsed_ms;
+            self.progress.at(self.slot, step);
+        }
+        self.sink.step(step)
+    }
+
+    fn eval(&mut self, eval: &Eval) -> Result<(), SinkError> {
+        if eval.split == spec::Split::Validation {
+            self.last_eval = Some(*eval);
+        }
+        self.sink.eval(eval)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop.requested()
+    }
+}
