@@ -1,10 +1,30 @@
-//! placeholder until the reports land
+//! From the database's columns to reports: statistics, tables, figures, and the pages that show them.
+//! Called by the command line through [`build`]; it stands on the tracker's reading side and sees no SQL and no training.
+//!
+//! The way of a number: [`study_data`] (columns) → [`frame`] (polars) → [`results`] and [`curves`] (runs and seeds
+//! summed up) → [`analysis`] (all that is known of a study) → [`table`] and [`plot`] → [`report`] (files).
+
+pub mod analysis;
+pub mod curves;
+mod error;
 pub mod figure;
-use std::{collections::BTreeMap, path::Path};
-#[derive(Debug, thiserror::Error)]
-pub enum Error { #[error("unknown study {name}")] UnknownStudy { name: String }, #[error(transparent)] Tracker(#[from] tracker::Error), #[error(transparent)] Io(#[from] std::io::Error) }
-pub struct Best { pub arm: String, pub metric: String, pub median: f64, pub seeds: usize }
-pub struct StudySummary { pub name: String, pub best: Option<Best>, pub report_path: String }
-pub struct Reports { pub files: BTreeMap<String, Vec<u8>>, pub studies: Vec<StudySummary> }
-pub fn build(_: &tracker::Reader, _: &[String]) -> Result<Reports, Error> { Ok(Reports { files: BTreeMap::new(), studies: vec![] }) }
-impl Reports { pub fn write(&self, _: &Path) -> Result<(), Error> { Ok(()) } pub fn stale(&self, _: &Path) -> Result<Vec<String>, Error> { Ok(vec![]) } }
+pub mod frame;
+pub mod layout;
+mod number;
+pub mod plot;
+pub mod report;
+pub mod results;
+pub mod stats;
+pub mod study_data;
+pub mod table;
+pub mod verdict;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub use analysis::Analysis;
+pub use error::Error;
+pub use report::{Best, Reports, StudySummary, build};
+pub use study_data::StudyData;

@@ -47,7 +47,16 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
             Action::Run(why) => ("run", why),
             Action::Skip(why) => ("skip", why),
         };
-        vec![text(&i.study), text(&i.arm), count(i.run.seed), text(&i.run.id), count(i.facts.planned_steps), count(i.facts.parameters), text(what), text(why)]
+        vec![
+            text(&i.study),
+            text(&i.arm),
+            count(i.run.seed),
+            text(&i.run.id),
+            count(i.facts.planned_steps),
+            count(i.facts.parameters),
+            text(what),
+            text(why),
+        ]
     });
     let answer = Answer { columns, rows: rows.collect() };
     let mut out = std::io::stdout().lock();
@@ -71,7 +80,11 @@ pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
         let runs = reader.runs(&study)?;
         let counts = state_counts(&runs);
         let get = |state: &str| counts.get(state).copied().unwrap_or(0);
-        let failed: Vec<_> = runs.iter().filter(|r| r.outcome == Some(Outcome::Failed)).map(|r| json!({ "run_id": r.id, "arm": r.arm, "seed": r.seed, "error": r.error })).collect();
+        let failed: Vec<_> = runs
+            .iter()
+            .filter(|r| r.outcome == Some(Outcome::Failed))
+            .map(|r| json!({ "run_id": r.id, "arm": r.arm, "seed": r.seed, "error": r.error }))
+            .collect();
         objects.push(json!({ "study": study.name, "runs": runs.len(), "states": counts, "failed": failed }));
         let mut row = vec![Cell::Text(study.name)];
         row.extend(STATES.iter().map(|s| Cell::Integer(get(s))));
@@ -105,7 +118,10 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
         let stale = reports.stale(&args.out)?;
         if !stale.is_empty() {
             let list = stale.join("\n  ");
-            return Err(Expected::Stale(format!("these reports differ from what the database gives; `pipeline report` writes them\n  {list}")).into());
+            return Err(Expected::Stale(format!(
+                "these reports differ from what the database gives; `pipeline report` writes them\n  {list}"
+            ))
+            .into());
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -119,7 +135,7 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
 /// One line about a study: best arm, and where its report is.
 pub fn summary_line(study: &analysis::StudySummary, out: &Path) -> String {
     let best = match &study.best {
-        Some(best) => format!("best arm {} ({} {:.4}, median of {} seeds)", best.arm, best.metric, best.median, best.seeds),
+        Some(best) => format!("best arm {} ({} {:.4}, median of {} seeds)", best.arm, best.metric, best.median, best.n),
         None => "no best arm yet (no arm has all its runs completed)".into(),
     };
     format!("{}: {best} → {}", study.name, out.join(&study.report_path).display())
@@ -166,12 +182,24 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     let runs = [run];
     let steps = reader.steps(&runs)?;
     if !steps.step.is_empty() {
-        writeln!(out, "\ntraining loss per step, first {:.4}, last {:.4}\n  {}", steps.loss[0], steps.loss[steps.loss.len() - 1], sparkline(&steps))?;
+        writeln!(
+            out,
+            "\ntraining loss per step, first {:.4}, last {:.4}\n  {}",
+            steps.loss[0],
+            steps.loss[steps.loss.len() - 1],
+            sparkline(&steps)
+        )?;
     }
     let evals = reader.evals(&runs)?;
     let rows = (0..evals.step.len()).map(|i| {
         let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-        vec![Cell::Text(evals.split[i].name().into()), integer(evals.epoch[i]), integer(evals.step[i]), Cell::Real(evals.loss[i]), Cell::Real(evals.accuracy[i])]
+        vec![
+            Cell::Text(evals.split[i].name().into()),
+            integer(evals.epoch[i]),
+            integer(evals.step[i]),
+            Cell::Real(evals.loss[i]),
+            Cell::Real(evals.accuracy[i]),
+        ]
     });
     let columns = ["split", "epoch", "step", "loss", "accuracy"].map(str::to_owned).to_vec();
     writeln!(out, "\n{}", output::table(&Answer { columns, rows: rows.collect() }, presets::NOTHING))?;
@@ -198,7 +226,14 @@ pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
         match catalog.dataset(choice.name) {
             Ok(d) => {
                 let [c, h, w] = d.shape;
-                writeln!(out, "  here: {} training and {} test images of {c}×{h}×{w}, {} classes, SHA-256 {}", d.train.labels.len(), d.test.labels.len(), d.classes, d.checksum)?;
+                writeln!(
+                    out,
+                    "  here: {} training and {} test images of {c}×{h}×{w}, {} classes, SHA-256 {}",
+                    d.train.labels.len(),
+                    d.test.labels.len(),
+                    d.classes,
+                    d.checksum
+                )?;
             }
             Err(e) => writeln!(out, "  {e}")?,
         }

@@ -40,9 +40,12 @@ impl FromStr for Filter {
 
     fn from_str(s: &str) -> Result<Self, String> {
         let parse = |word: &str| {
-            let at = word.find(['!', '<', '>', '=']).ok_or_else(|| format!("`{word}` has no comparison; write key=value, with = != < <= > >="))?;
+            let at = word
+                .find(['!', '<', '>', '='])
+                .ok_or_else(|| format!("`{word}` has no comparison; write key=value, with = != < <= > >="))?;
             let (key, rest) = word.split_at(at);
-            let (text, operator) = OPERATORS.into_iter().find(|(text, _)| rest.starts_with(text)).ok_or_else(|| format!("`{word}` has no comparison"))?;
+            let (text, operator) =
+                OPERATORS.into_iter().find(|(text, _)| rest.starts_with(text)).ok_or_else(|| format!("`{word}` has no comparison"))?;
             let value = rest[text.len()..].to_owned();
             if key.is_empty() || value.is_empty() {
                 return Err(format!("`{word}` needs a key and a value"));
@@ -78,12 +81,12 @@ impl Comparison {
             _ => (value.to_string() == self.value).then_some(std::cmp::Ordering::Equal),
         };
         match self.operator {
-            Operator::Equal => order.is_some_and(|o| o.is_eq()),
-            Operator::NotEqual => !order.is_some_and(|o| o.is_eq()),
-            Operator::Below => order.is_some_and(|o| o.is_lt()),
-            Operator::Above => order.is_some_and(|o| o.is_gt()),
-            Operator::AtMost => order.is_some_and(|o| o.is_le()),
-            Operator::AtLeast => order.is_some_and(|o| o.is_ge()),
+            Operator::Equal => order.is_some_and(std::cmp::Ordering::is_eq),
+            Operator::NotEqual => !order.is_some_and(std::cmp::Ordering::is_eq),
+            Operator::Below => order.is_some_and(std::cmp::Ordering::is_lt),
+            Operator::Above => order.is_some_and(std::cmp::Ordering::is_gt),
+            Operator::AtMost => order.is_some_and(std::cmp::Ordering::is_le),
+            Operator::AtLeast => order.is_some_and(std::cmp::Ordering::is_ge),
         }
     }
 }
@@ -98,7 +101,8 @@ mod tests {
         config.insert("lr", Value::Float(0.1));
         config.insert("optimizer", Value::Text("adam".into()));
         let holds = |filter: &str| filter.parse::<Filter>().unwrap().matches("lr_study", &config, 3);
-        for yes in ["lr=0.1", "lr=1e-1", "lr<=0.1 optimizer=adam", "lr<1,lr>0.01", "optimizer!=sgd", "seed=3", "study=lr_study", "seed>=3"] {
+        for yes in ["lr=0.1", "lr=1e-1", "lr<=0.1 optimizer=adam", "lr<1,lr>0.01", "optimizer!=sgd", "seed=3", "study=lr_study", "seed>=3"]
+        {
             assert!(holds(yes), "{yes}");
         }
         for no in ["lr=0.2", "lr>0.1", "optimizer=sgd", "seed<3", "momentum=0.9", "lr<0.1"] {

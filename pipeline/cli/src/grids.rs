@@ -33,8 +33,9 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> Result<Vec<
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .map_err(|e| Expected::Usage(format!("{}: {e}; run this where your experiments/ folder is, or name grid files", folder.display())))?;
+    let entries = std::fs::read_dir(folder).map_err(|e| {
+        Expected::Usage(format!("{}: {e}; run this where your experiments/ folder is, or name grid files", folder.display()))
+    })?;
     let mut paths: Vec<PathBuf> = vec![];
     for entry in entries {
         let path = entry.context("reading experiments/")?.path();

@@ -41,8 +41,8 @@ pub fn print(answer: &Answer, format: Format) -> Result<()> {
             writer.flush()?;
         }
         Format::Json => {
-            let rows: Vec<serde_json::Value> = answer.rows.iter().map(|row| object(&answer.columns, row)).collect();
-            writeln!(out, "{:#}", serde_json::Value::from(rows))?;
+            let rows: Vec<String> = answer.rows.iter().map(|row| object(&answer.columns, row)).collect();
+            writeln!(out, "[{}]", if rows.is_empty() { String::new() } else { format!("\n  {}\n", rows.join(",\n  ")) })?;
         }
     }
     Ok(())
@@ -85,8 +85,8 @@ fn exact(cell: &Cell) -> String {
     }
 }
 
-/// JSON has no infinity: it becomes text, so that it differs from null.
-fn object(columns: &[String], row: &[Cell]) -> serde_json::Value {
+/// One line per row, keys in the order of the columns. JSON has no infinity: it becomes text, so that it differs from null.
+fn object(columns: &[String], row: &[Cell]) -> String {
     let value = |cell: &Cell| match cell {
         Cell::Null => serde_json::Value::Null,
         Cell::Integer(i) => (*i).into(),
@@ -94,7 +94,8 @@ fn object(columns: &[String], row: &[Cell]) -> serde_json::Value {
         Cell::Real(x) => x.to_string().into(),
         Cell::Text(t) => t.clone().into(),
     };
-    columns.iter().cloned().zip(row.iter().map(value)).collect::<serde_json::Map<_, _>>().into()
+    let fields = columns.iter().zip(row).map(|(name, cell)| format!("{}: {}", serde_json::Value::from(name.as_str()), value(cell)));
+    format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
 /// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`.
@@ -115,23 +116,26 @@ mod tests {
 
     fn answer() -> Answer {
         let row = |name: &str, x: Cell| vec![Cell::Text(name.into()), x];
-        Answer { columns: vec!["arm".into(), "loss".into()], rows: vec![row("a|b", Cell::Real(0.123_456_789)), row("c", Cell::Null), row("d", Cell::Real(f64::INFINITY))] }
+        Answer {
+            columns: vec!["arm".into(), "loss".into()],
+            rows: vec![row("a|b", Cell::Real(0.123_456_789)), row("c", Cell::Null), row("d", Cell::Real(f64::INFINITY))],
+        }
     }
 
     #[test]
     fn tables_escape_and_align() {
         insta::assert_snapshot!(table(&answer(), presets::ASCII_MARKDOWN), @r"
-        | arm  | loss     |
+        | arm  |     loss |
         |------|----------|
         | a\|b | 0.123457 |
         | c    |          |
         | d    |      inf |
         ");
-        assert_eq!(object(&answer().columns, &answer().rows[2]).to_string(), r#"{"arm":"d","loss":"inf"}"#);
+        assert_eq!(object(&answer().columns, &answer().rows[2]), r#"{"arm": "d", "loss": "inf"}"#);
     }
 
     #[test]
     fn durations_read_well() {
-        assert_eq!([0.42, 9.96, 61.0, 3660.0].map(duration), ["0.4 s", "10.0 s", "1 min 01 s", "1 h 01 min"]);
+        assert_eq!([0.42, 9.96, 61.0, 3660.0].map(duration), ["0.4 s", "10 s", "1 min 01 s", "1 h 01 min"]);
     }
 }

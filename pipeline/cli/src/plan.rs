@@ -123,7 +123,9 @@ fn decide(known: Option<&Known>, selection: &Selection) -> Action {
         None => Action::Run("new".into()),
         Some(Outcome::Interrupted) => Action::Run("was interrupted; starts over".into()),
         Some(Outcome::Failed) if selection.retry_failed => Action::Run("failed; retried".into()),
-        Some(Outcome::Failed) => Action::Skip(format!("failed {day} ({}); --retry-failed runs it again", k.error.as_deref().unwrap_or("no message"))),
+        Some(Outcome::Failed) => {
+            Action::Skip(format!("failed {day} ({}); --retry-failed runs it again", k.error.as_deref().unwrap_or("no message")))
+        }
         Some(outcome) => Action::Skip(format!("{} {day}", outcome.name())),
     }
 }
@@ -179,7 +181,8 @@ mod tests {
             device: engine::device::DeviceChoice::Cpu,
             jobs: None,
         };
-        let known = |outcome, started| Known { outcome, started, ended_at: Some("2026-01-02T03:04:05.678Z".into()), error: Some("boom".into()) };
+        let known =
+            |outcome, started| Known { outcome, started, ended_at: Some("2026-01-02T03:04:05.678Z".into()), error: Some("boom".into()) };
         let (plain, retry, force) = (selection(false, false), selection(true, false), selection(false, true));
         let run = |s: &str| Action::Run(s.into());
         let skip = |s: &str| Action::Skip(s.into());

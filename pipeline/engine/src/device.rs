@@ -26,7 +26,11 @@ impl FromStr for DeviceChoice {
             "cpu" => Ok(DeviceChoice::Cpu),
             "cuda" => Ok(DeviceChoice::Cuda(0)),
             "metal" => Ok(DeviceChoice::Metal),
-            s => s.strip_prefix("cuda:").and_then(|n| n.parse().ok()).map(DeviceChoice::Cuda).ok_or_else(|| "expected auto, cpu, cuda, cuda:N or metal".into()),
+            s => s
+                .strip_prefix("cuda:")
+                .and_then(|n| n.parse().ok())
+                .map(DeviceChoice::Cuda)
+                .ok_or_else(|| "expected auto, cpu, cuda, cuda:N or metal".into()),
         }
     }
 }
@@ -37,16 +41,16 @@ impl DeviceChoice {
     /// # Errors
     /// When this binary was built without support for it, or there is none.
     pub fn open(self) -> Result<Device, Error> {
-        let without = |feature: &str| Error::Mismatch(format!("this binary was built without {feature} (cargo build --features {feature})"));
+        let without =
+            |feature: &str| Error::Mismatch(format!("this binary was built without {feature} (cargo build --features {feature})"));
         match self {
-            DeviceChoice::Cpu => Ok(Device::Cpu),
             DeviceChoice::Cuda(_) if !cfg!(feature = "cuda") => Err(without("cuda")),
             DeviceChoice::Metal if !cfg!(feature = "metal") => Err(without("metal")),
             DeviceChoice::Cuda(n) => Ok(Device::new_cuda(n)?),
             DeviceChoice::Metal => Ok(Device::new_metal(0)?),
             DeviceChoice::Auto if cfg!(feature = "cuda") => Ok(Device::cuda_if_available(0)?),
             DeviceChoice::Auto if cfg!(feature = "metal") => Ok(Device::metal_if_available(0)?),
-            DeviceChoice::Auto => Ok(Device::Cpu),
+            DeviceChoice::Cpu | DeviceChoice::Auto => Ok(Device::Cpu),
         }
     }
 }

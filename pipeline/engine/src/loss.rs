@@ -16,7 +16,6 @@ pub(crate) struct Loss {
 }
 
 /// Evaluates logits \[batch, classes\] against the labels of the batch.
-#[expect(clippy::cast_precision_loss, reason = "batch sizes are far below 2^53")]
 pub(crate) fn softmax_cross_entropy(logits: &Tensor, labels: &[u32], path: Path, want_gradient: bool) -> Result<Loss> {
     if path == Path::Kernels {
         return with_real!(logits, T => {

@@ -27,7 +27,15 @@ impl Network {
     ///
     /// # Errors
     /// When the layers don't fit together.
-    pub(crate) fn new(layers: &[model::Layer], input: &[usize], classes: usize, seed: u64, dtype: DType, device: &Device, path: Path) -> std::result::Result<Self, Error> {
+    pub(crate) fn new(
+        layers: &[model::Layer],
+        input: &[usize],
+        classes: usize,
+        seed: u64,
+        dtype: DType,
+        device: &Device,
+        path: Path,
+    ) -> std::result::Result<Self, Error> {
         let mut index = 0;
         let mut built = vec![];
         for op in layer::build(layers, input, classes).map_err(Error::Mismatch)? {

@@ -36,7 +36,6 @@ impl Stream {
     }
 
     /// Uniform in [0, 1), 53 random bits.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64 exactly")]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }

@@ -20,13 +20,22 @@ pub struct Schedule {
 enum Shape {
     Constant,
     /// lr · gamma^⌊t / step_size⌋
-    Step { step_size: u64, gamma: f64 },
+    Step {
+        step_size: u64,
+        gamma: f64,
+    },
     /// lr · gamma^t
-    Exponential { gamma: f64 },
+    Exponential {
+        gamma: f64,
+    },
     /// lr / (1 + decay · t)
-    InverseTime { decay: f64 },
+    InverseTime {
+        decay: f64,
+    },
     /// From lr to min_lr along half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
-    Cosine { min_lr: f64 },
+    Cosine {
+        min_lr: f64,
+    },
 }
 
 /// The schedules that a grid file can name.
@@ -80,7 +89,6 @@ impl Schedule {
     }
 
     /// The learning rate of a step (0-based). During the warm-up it is lr · (step + 1) / warmup_steps.
-    #[expect(clippy::cast_precision_loss, reason = "step counts are far below 2^53")]
     pub fn rate(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
             return self.lr * (step + 1) as f64 / self.warmup_steps as f64;

@@ -102,14 +102,15 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn S
     let (train, validation) = (&plan.division.train, &plan.division.validation);
     let per_epoch = train.len().div_ceil(plan.batch_size) as u64;
     let mut clock = Clock::default();
-    let evaluate = |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<(), Error> {
-        for (split, part, indices) in splits.iter().filter(|(_, _, indices)| !indices.is_empty()) {
-            let (loss, accuracy) = batches.evaluate(part, indices)?;
-            let epoch = u64::div_ceil(step, per_epoch);
-            sink.eval(&Eval { step, epoch, split: *split, examples: indices.len() as u64, loss, accuracy, elapsed_ms })?;
-        }
-        Ok(())
-    };
+    let evaluate =
+        |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<(), Error> {
+            for (split, part, indices) in splits.iter().filter(|(_, _, indices)| !indices.is_empty()) {
+                let (loss, accuracy) = batches.evaluate(part, indices)?;
+                let epoch = u64::div_ceil(step, per_epoch);
+                sink.eval(&Eval { step, epoch, split: *split, examples: indices.len() as u64, loss, accuracy, elapsed_ms })?;
+            }
+            Ok(())
+        };
     let each_epoch = [(Split::Train, &dataset.train, &train[..shown]), (Split::Validation, &dataset.train, &validation[..])];
     evaluate(&mut batches, sink, 0, 0.0, &each_epoch)?;
 
@@ -159,7 +160,8 @@ fn divergence(loss: f64, limit: f64) -> Option<String> {
     if !loss.is_finite() {
         Some("the loss is not finite".to_owned())
     } else if loss > limit {
-        Some(format!("the loss {loss:.4} is above its limit {limit:.4} (divergence_factor times the first loss)"))
+        let short = |x: f64| spec::Value::Float(format!("{x:.3e}").parse().unwrap_or(x));
+        Some(format!("the loss {} is above its limit {} (divergence_factor times the first loss)", short(loss), short(limit)))
     } else {
         None
     }
@@ -194,7 +196,6 @@ impl<'a> Batches<'a> {
     }
 
     /// Mean loss, accuracy, and the gradient of the mean loss to every parameter.
-    #[expect(clippy::cast_precision_loss, reason = "batch sizes are far below 2^53")]
     fn gradients(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64, Vec<Tensor>), Error> {
         let (x, labels) = self.load(part, indices)?;
         let logits = self.network.forward(&x, true)?;
@@ -208,7 +209,6 @@ impl<'a> Batches<'a> {
     }
 
     /// Mean loss and accuracy over the examples.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of examples are far below 2^53")]
     fn evaluate(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64), Error> {
         let (mut sum, mut correct) = (0.0, 0);
         for batch in indices.chunks(EVAL_BATCH) {

@@ -70,8 +70,7 @@ impl Config {
 
     /// The canonical form: one JSON object, keys sorted, no spaces.
     pub fn json(&self) -> String {
-        let fields: Vec<String> =
-            self.0.iter().map(|(k, v)| format!("{}:{}", serde_json::Value::from(k.as_str()), v.json())).collect();
+        let fields: Vec<String> = self.0.iter().map(|(k, v)| format!("{}:{}", serde_json::Value::from(k.as_str()), v.json())).collect();
         format!("{{{}}}", fields.join(","))
     }
 
@@ -88,7 +87,13 @@ impl Config {
 
 /// The first 64 bits of SHA-256 as 16 hexadecimal digits: a collision among a million runs has probability 3e-8.
 fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// Lower-case hexadecimal digits, two per byte.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
 }
 
 #[cfg(test)]

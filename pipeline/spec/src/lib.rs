@@ -13,7 +13,7 @@ pub mod schema;
 pub mod value;
 pub mod vocabulary;
 
-pub use config::Config;
+pub use config::{Config, hex};
 pub use diagnostic::Diagnostic;
 pub use grid::Limits;
 pub use metric::{Metric, Quantity, Split};

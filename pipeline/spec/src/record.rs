@@ -66,8 +66,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Outcome; 5] =
-        [Outcome::Completed, Outcome::Diverged, Outcome::StoppedEarly, Outcome::Failed, Outcome::Interrupted];
+    pub const ALL: [Outcome; 5] = [Outcome::Completed, Outcome::Diverged, Outcome::StoppedEarly, Outcome::Failed, Outcome::Interrupted];
 
     pub fn name(self) -> &'static str {
         match self {

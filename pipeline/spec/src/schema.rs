@@ -14,20 +14,18 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
             continue;
         }
         let value = scalar(key, vocabulary);
-        let range = json!({
-            "type": "object",
-            "properties": { "log": { "$ref": "#/$defs/ends" }, "linear": { "$ref": "#/$defs/ends" }, "points": { "type": "integer", "minimum": 2 } },
-            "required": ["points"],
-            "additionalProperties": false
-        });
-        axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": [{ "type": "array", "items": value, "minItems": 1, "uniqueItems": true }, range] }));
+
+        axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": [{ "type": "array", "items": value, "minItems": 1, "uniqueItems": true }, { "$ref": "#/$defs/range" }] }));
         settings.insert(key.name.into(), value);
     }
-    let matches: Map<String, Json> = settings.iter().map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }] }))).collect();
+    let matches: Map<String, Json> =
+        settings.iter().map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }] }))).collect();
     let closed = |properties: &Map<String, Json>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
     let metrics: Vec<&str> = Metric::ALL.iter().filter(|m| m.split != Split::Test).map(|m| m.name()).collect();
-    let targets: Map<String, Json> =
-        metrics.iter().map(|m| ((*m).to_owned(), json!({ "anyOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }] }))).collect();
+    let targets: Map<String, Json> = metrics
+        .iter()
+        .map(|m| ((*m).to_owned(), json!({ "anyOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }] })))
+        .collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Experiment grid",
@@ -76,6 +74,12 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
         },
         "$defs": {
             "ends": { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
+            "range": {
+            "type": "object",
+            "properties": { "log": { "$ref": "#/$defs/ends" }, "linear": { "$ref": "#/$defs/ends" }, "points": { "type": "integer", "minimum": 2 } },
+            "required": ["points"],
+            "additionalProperties": false
+        },
             "settings": closed(&settings),
             "axes": closed(&axes),
             "match": closed(&matches)

@@ -25,7 +25,6 @@ impl Value {
     }
 
     /// The number behind an integer or a float; `None` for other kinds.
-    #[expect(clippy::cast_precision_loss, reason = "used for axis positions, where 53 bits are plenty")]
     pub fn number(&self) -> Option<f64> {
         match self {
             Value::Int(i) => Some(*i as f64),

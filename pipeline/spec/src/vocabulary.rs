@@ -169,12 +169,17 @@ fn common_keys() -> Vec<Key> {
         Key::int("warmup_steps", 0..=1_000_000_000, 0, "steps over which the rate rises linearly to lr before the schedule starts"),
         Key::optional("train_examples", count(), "use only so many training examples (chosen by split_seed)"),
         Key::float("validation_fraction", 0.0..=0.9, 0.1, "share of the training part held out for validation"),
-        Key::int("split_seed", 0..=i64::MAX, 0, "seed of the validation split; the same for all replicates, so that they are compared on the same images"),
+        Key::int(
+            "split_seed",
+            0..=i64::MAX,
+            0,
+            "seed of the validation split; the same for all replicates, so that they are compared on the same images",
+        ),
         Key::int("eval_train_examples", 1..=1_000_000_000, 1000, "how many training examples the evaluation after each epoch reads"),
         Key {
             name: "divergence_factor",
             kind: Kind::OpenFloat(1.0, 1e300),
-            default: Absent::Is(Value::Float(100.0)),
+            default: Absent::Is(Value::Float(10_000.0)),
             doc: "a loss above this multiple of the first step's loss ends the run as diverged, as does a non-finite loss",
         },
     ]

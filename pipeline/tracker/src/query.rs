@@ -37,7 +37,7 @@ impl Reader {
         if !statement.readonly() {
             return Err(Error::Query("this statement would change the results; only reading is allowed here".into()));
         }
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut answer = Answer { columns, rows: vec![] };
         let mut rows = statement.query([]).map_err(explain)?;
         while let Some(row) = rows.next().map_err(explain)? {
@@ -54,7 +54,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
         ValueRef::Integer(i) => Cell::Integer(i),
         ValueRef::Real(x) => Cell::Real(x),
         ValueRef::Text(t) => Cell::Text(String::from_utf8_lossy(t).into_owned()),
-        ValueRef::Blob(b) => Cell::Text(b.iter().map(|b| format!("{b:02x}")).collect()),
+        ValueRef::Blob(b) => Cell::Text(spec::hex(b)),
     }
 }
 

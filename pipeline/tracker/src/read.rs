@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 use spec::record::Outcome;
 use spec::{Metric, Split};
@@ -50,7 +49,7 @@ pub struct RunRecord {
     pub device: Option<String>,
     pub version: Option<String>,
     pub git_commit: Option<String>,
-    pub git_dirty: bool,
+    pub git_dirty: Option<bool>,
 }
 
 /// Steps of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
@@ -140,7 +139,7 @@ impl Reader {
     pub fn runs(&self, study: &StudyRecord) -> Result<Vec<RunRecord>, Error> {
         let mut statement = self.connection.prepare(
             "SELECT run.id, sr.arm, sr.position, sr.axes, run.seed, run.config, run.outcome, run.started_at IS NOT NULL, run.error, run.steps,
-                    run.planned_steps, run.parameters, run.device, run.version, run.git_commit, COALESCE(run.git_dirty, 0)
+                    run.planned_steps, run.parameters, run.device, run.version, run.git_commit, run.git_dirty
              FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed",
         )?;
         let runs = statement
@@ -211,11 +210,7 @@ impl Reader {
             let mut rows = statement.query([&run.id])?;
             while let Some(r) = rows.next()? {
                 out.run.push(i);
-                out.split.push(match r.get_ref(0)?.as_str().unwrap_or_default() {
-                    "train" => Split::Train,
-                    "validation" => Split::Validation,
-                    _ => Split::Test,
-                });
+                out.split.push(split(r, 0)?);
                 out.step.push(r.get(1)?);
                 out.epoch.push(r.get(2)?);
                 out.loss.push(nan(r, 3)?);
@@ -261,15 +256,23 @@ pub(crate) fn known(connection: &Connection, ids: &[&str]) -> Result<Vec<Option<
 }
 
 fn outcome(row: &Row<'_>, i: usize) -> rusqlite::Result<Option<Outcome>> {
-    Ok(get::<Option<String>>(row, i)?.as_deref().and_then(Outcome::from_name))
+    let name: Option<String> = row.get(i)?;
+    name.map(|n| Outcome::from_name(&n).ok_or_else(|| unknown(i, &n))).transpose()
+}
+
+fn split(row: &Row<'_>, i: usize) -> rusqlite::Result<Split> {
+    let name: String = row.get(i)?;
+    [Split::Train, Split::Validation, Split::Test].into_iter().find(|s| s.name() == name).ok_or_else(|| unknown(i, &name))
+}
+
+/// A name that this program never writes.
+fn unknown(column: usize, name: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("unknown name `{name}`").into())
 }
 
 fn metric(row: &Row<'_>, i: usize) -> rusqlite::Result<Metric> {
-    Ok(get::<String>(row, i)?.parse().unwrap_or(Metric::ALL[3]))
-}
-
-fn get<T: FromSql>(row: &Row<'_>, i: usize) -> rusqlite::Result<T> {
-    row.get(i)
+    let name: String = row.get(i)?;
+    name.parse().map_err(|()| unknown(i, &name))
 }
 
 /// NULL is how SQLite keeps NaN.

@@ -252,7 +252,7 @@ impl Sink for RunSink {
 fn write(connection: &Connection, receiver: &Receiver<Message>) -> Result<(), Error> {
     let mut since: Option<Instant> = None;
     loop {
-        let wait = since.map_or(Duration::from_secs(3600), |s| COMMIT_EVERY.saturating_sub(s.elapsed()));
+        let wait = since.map_or(Duration::from_hours(1), |s| COMMIT_EVERY.saturating_sub(s.elapsed()));
         let message = match receiver.recv_timeout(wait) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,

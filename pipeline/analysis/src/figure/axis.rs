@@ -54,21 +54,13 @@ impl Axis {
     /// A linear axis that covers all data.
     #[must_use]
     pub fn linear(label: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            scale: Scale::Linear,
-            clip: None,
-        }
+        Self { label: label.into(), scale: Scale::Linear, clip: None }
     }
 
     /// A logarithmic axis that covers all positive data.
     #[must_use]
     pub fn log(label: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            scale: Scale::Log,
-            clip: None,
-        }
+        Self { label: label.into(), scale: Scale::Log, clip: None }
     }
 
     /// The same axis with fixed limits (see [`super::robust_limits`]).
@@ -95,24 +87,14 @@ impl Mapping {
     /// `limits` in data units must be placeable on `scale` and in ascending order.
     pub(super) fn new(scale: Scale, limits: (f64, f64), (from, to): (f64, f64)) -> Self {
         let low = scale.forward(limits.0).unwrap_or(0.0);
-        let high = scale
-            .forward(limits.1)
-            .filter(|high| *high > low)
-            .unwrap_or(low + 1.0);
-        Self {
-            scale,
-            low,
-            high,
-            from,
-            to,
-        }
+        let high = scale.forward(limits.1).filter(|high| *high > low).unwrap_or(low + 1.0);
+        Self { scale, low, high, from, to }
     }
 
     /// Pixel of a value; `None` where the scale has no place for it.
     pub(super) fn at(&self, value: f64) -> Option<f64> {
         let position = self.scale.forward(value)?;
-        let pixel =
-            self.from + (position - self.low) / (self.high - self.low) * (self.to - self.from);
+        let pixel = self.from + (position - self.low) / (self.high - self.low) * (self.to - self.from);
         Some(pixel.clamp(-FAR, FAR))
     }
 
@@ -125,11 +107,7 @@ impl Mapping {
         } else if position > self.high + slack {
             (self.to, 1)
         } else {
-            (
-                self.at(value)?
-                    .clamp(self.from.min(self.to), self.from.max(self.to)),
-                0,
-            )
+            (self.at(value)?.clamp(self.from.min(self.to), self.from.max(self.to)), 0)
         })
     }
 
@@ -160,10 +138,7 @@ fn linear(low: f64, high: f64, target: usize) -> Ticks {
     let raw = (high - low) / real(target.max(1));
     let mut exponent = whole(raw.log10().floor());
     let fraction = raw / 10f64.powi(exponent);
-    let mantissa = NEAREST
-        .into_iter()
-        .find(|(below, _)| fraction < *below)
-        .map(|(_, mantissa)| mantissa);
+    let mantissa = NEAREST.into_iter().find(|(below, _)| fraction < *below).map(|(_, mantissa)| mantissa);
     let mantissa = mantissa.unwrap_or_else(|| {
         exponent += 1;
         1.0
@@ -179,10 +154,7 @@ fn linear(low: f64, high: f64, target: usize) -> Ticks {
         major.push((value, tick_label(value, exponent, largest)));
         k += 1.0;
     }
-    Ticks {
-        major,
-        minor: Vec::new(),
-    }
+    Ticks { major, minor: Vec::new() }
 }
 
 /// Decades; 1-2-5 in each where there is room for it; linear ticks where even those are too few.
@@ -203,34 +175,17 @@ fn logarithmic(low: f64, high: f64, target: usize) -> Ticks {
     let round = digits(&[1, 2, 5]);
     if last > first && round.len() > target {
         let decades = usize::try_from(last - first + 1).unwrap_or(1);
-        let stride = i32::try_from(decades.div_ceil(target.max(1)))
-            .unwrap_or(1)
-            .max(1);
-        let labelled: Vec<i32> = (first..=last)
-            .filter(|decade| decade.rem_euclid(stride) == 0)
-            .collect();
+        let stride = i32::try_from(decades.div_ceil(target.max(1))).unwrap_or(1).max(1);
+        let labelled: Vec<i32> = (first..=last).filter(|decade| decade.rem_euclid(stride) == 0).collect();
         let short = labelled.iter().all(|decade| (-3..=3).contains(decade));
         let label = |decade: i32| {
-            if short {
-                plain(1, decade)
-            } else {
-                format!("10{}", superscript(decade))
-            }
+            if short { plain(1, decade) } else { format!("10{}", superscript(decade)) }
         };
-        let major = labelled
-            .iter()
-            .map(|decade| (power(1.0, *decade), label(*decade)))
-            .collect();
+        let major = labelled.iter().map(|decade| (power(1.0, *decade), label(*decade))).collect();
         let minor = if stride > 1 {
-            (first..=last)
-                .filter(|decade| decade.rem_euclid(stride) != 0)
-                .map(|decade| power(1.0, decade))
-                .collect()
+            (first..=last).filter(|decade| decade.rem_euclid(stride) != 0).map(|decade| power(1.0, decade)).collect()
         } else {
-            digits(&[2, 3, 4, 5, 6, 7, 8, 9])
-                .into_iter()
-                .map(value)
-                .collect()
+            digits(&[2, 3, 4, 5, 6, 7, 8, 9]).into_iter().map(value).collect()
         };
         return Ticks { major, minor };
     }
@@ -244,23 +199,13 @@ fn logarithmic(low: f64, high: f64, target: usize) -> Ticks {
         1 => format!("10{}", superscript(decade)),
         _ => format!("{digit}×10{}", superscript(decade)),
     };
-    let major = round
-        .into_iter()
-        .map(|tick| (value(tick), label(tick)))
-        .collect();
-    Ticks {
-        major,
-        minor: digits(&[3, 4, 6, 7, 8, 9]).into_iter().map(value).collect(),
-    }
+    let major = round.into_iter().map(|tick| (value(tick), label(tick))).collect();
+    Ticks { major, minor: digits(&[3, 4, 6, 7, 8, 9]).into_iter().map(value).collect() }
 }
 
 /// `mantissa` · 10^`exponent`; dividing by a whole power keeps decimal fractions at their nearest value.
 fn power(mantissa: f64, exponent: i32) -> f64 {
-    if exponent < 0 {
-        mantissa / 10f64.powi(-exponent)
-    } else {
-        mantissa * 10f64.powi(exponent)
-    }
+    if exponent < 0 { mantissa / 10f64.powi(-exponent) } else { mantissa * 10f64.powi(exponent) }
 }
 
 /// `digit` · 10^`decade` written out.
@@ -279,12 +224,7 @@ fn tick_label(value: f64, exponent: i32, largest: f64) -> String {
         return "0".to_owned();
     } else if !(1e-3..1e9).contains(&largest) {
         let order = whole(largest.log10().floor());
-        format!(
-            "{:.*}×10{}",
-            decimals(order - exponent),
-            power(value, -order),
-            superscript(order)
-        )
+        format!("{:.*}×10{}", decimals(order - exponent), power(value, -order), superscript(order))
     } else if largest >= 1e6 && exponent >= 4 {
         format!("{:.*}M", decimals(6 - exponent), value / 1e6)
     } else if largest >= 1e4 && exponent >= 2 {
@@ -297,20 +237,12 @@ fn tick_label(value: f64, exponent: i32, largest: f64) -> String {
 
 /// A value in a few significant digits, for labels at data values rather than at round ones.
 pub(super) fn short(value: f64) -> String {
-    let order = if value.abs() > 0.0 {
-        whole(value.abs().log10().floor())
-    } else {
-        0
-    };
+    let order = if value.abs() > 0.0 { whole(value.abs().log10().floor()) } else { 0 };
     if !(-5..=6).contains(&order) {
         return format!("{value:.2e}").replace('-', "−");
     }
     let text = format!("{:.*}", decimals(2 - order), value);
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.replace('-', "−")
 }
 
@@ -320,18 +252,11 @@ fn decimals(digits: i32) -> usize {
 
 fn superscript(exponent: i32) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let raised = |c: char| {
-        c.to_digit(10)
-            .and_then(|d| usize::try_from(d).ok())
-            .map_or('⁻', |d| DIGITS[d])
-    };
+    let raised = |c: char| c.to_digit(10).and_then(|d| usize::try_from(d).ok()).map_or('⁻', |d| DIGITS[d]);
     exponent.to_string().chars().map(raised).collect()
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "decimal exponents of finite numbers lie within ±330"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "decimal exponents of finite numbers lie within ±330")]
 fn whole(value: f64) -> i32 {
     value as i32
 }

@@ -32,21 +32,10 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub(super) fn new(
-        [left, top, width, height]: [f64; 4],
-        x: (&Axis, (f64, f64)),
-        y: (&Axis, (f64, f64)),
-    ) -> Self {
+    pub(super) fn new([left, top, width, height]: [f64; 4], x: (&Axis, (f64, f64)), y: (&Axis, (f64, f64))) -> Self {
         let x = Mapping::new(x.0.scale, x.1, (left, left + width));
         let y = Mapping::new(y.0.scale, y.1, (top + height, top));
-        Self {
-            left,
-            top,
-            width,
-            height,
-            x,
-            y,
-        }
+        Self { left, top, width, height, x, y }
     }
 
     pub(super) fn right(&self) -> f64 {
@@ -59,32 +48,20 @@ impl Frame {
 
     /// Ticks of the vertical axis, for its height.
     pub(super) fn y_ticks(&self) -> Ticks {
-        let each = if self.y.scale() == Scale::Log {
-            38.0
-        } else {
-            45.0
-        };
+        let each = if self.y.scale() == Scale::Log { 38.0 } else { 45.0 };
         let target = (2..=8).rev().find(|n| real(*n) * each <= self.height);
         self.y.ticks(target.unwrap_or(2))
     }
 
     /// As many ticks of the horizontal axis as have room for their labels.
     pub(super) fn x_ticks(&self) -> Ticks {
-        let fitting = (2..=8)
-            .rev()
-            .map(|target| self.x.ticks(target))
-            .find(|ticks| self.has_room(ticks));
+        let fitting = (2..=8).rev().map(|target| self.x.ticks(target)).find(|ticks| self.has_room(ticks));
         let mut ticks = fitting.unwrap_or_else(|| self.x.ticks(2));
         // What still collides, or would leave the figure at the right, keeps its mark but no label.
-        let mut kept = Ticks {
-            major: Vec::new(),
-            minor: ticks.minor,
-        };
+        let mut kept = Ticks { major: Vec::new(), minor: ticks.minor };
         for tick in ticks.major.drain(..) {
             kept.major.push(tick);
-            let over = self
-                .x_extent(kept.major.last())
-                .is_some_and(|extent| extent.1 > WIDTH - 2.0);
+            let over = self.x_extent(kept.major.last()).is_some_and(|extent| extent.1 > WIDTH - 2.0);
             if over || !self.has_room(&kept) {
                 kept.minor.extend(kept.major.pop().map(|tick| tick.0));
             }
@@ -102,35 +79,19 @@ impl Frame {
     /// Whether the labels of these horizontal ticks stay clear of each other.
     pub(super) fn has_room(&self, ticks: &Ticks) -> bool {
         let mut free = f64::NEG_INFINITY;
-        ticks
-            .major
-            .iter()
-            .filter_map(|tick| self.x_extent(Some(tick)))
-            .all(|(start, end)| {
-                let clear = start >= free;
-                free = end + 8.0;
-                clear
-            })
+        ticks.major.iter().filter_map(|tick| self.x_extent(Some(tick))).all(|(start, end)| {
+            let clear = start >= free;
+            free = end + 8.0;
+            clear
+        })
     }
 
     /// Grid lines, tick marks and axis lines.
     pub(super) fn grid(&self, svg: &mut Svg, x_ticks: &Ticks, y_ticks: &Ticks) {
         let (grid, axis) = (Stroke::solid(GRID, 1.0), Stroke::solid(AXIS, 1.0));
         let (right, bottom) = (self.right(), self.bottom());
-        let majors = |ticks: &Ticks, on: Mapping| -> Vec<f64> {
-            ticks
-                .major
-                .iter()
-                .filter_map(|(value, _)| on.at(*value))
-                .collect()
-        };
-        let minors = |ticks: &Ticks, on: Mapping| -> Vec<f64> {
-            ticks
-                .minor
-                .iter()
-                .filter_map(|value| on.at(*value))
-                .collect()
-        };
+        let majors = |ticks: &Ticks, on: Mapping| -> Vec<f64> { ticks.major.iter().filter_map(|(value, _)| on.at(*value)).collect() };
+        let minors = |ticks: &Ticks, on: Mapping| -> Vec<f64> { ticks.minor.iter().filter_map(|value| on.at(*value)).collect() };
         for x in majors(x_ticks, self.x) {
             svg.line((x, self.top), (x, bottom), &grid);
             svg.line((x, bottom), (x, bottom + 4.0), &axis);
@@ -145,20 +106,14 @@ impl Frame {
         for y in minors(y_ticks, self.y) {
             svg.line((self.left - 2.5, y), (self.left, y), &axis);
         }
-        svg.polyline(
-            &[(self.left, self.top), (self.left, bottom), (right, bottom)],
-            &axis,
-        );
+        svg.polyline(&[(self.left, self.top), (self.left, bottom), (right, bottom)], &axis);
     }
 
     pub(super) fn x_tick_labels(&self, svg: &mut Svg, ticks: &Ticks) {
         for (value, label) in &ticks.major {
             if let Some(x) = self.x.at(*value) {
                 let text = Text::new(x, self.bottom() + 16.0, label);
-                svg.text(&Text {
-                    anchor: Anchor::Middle,
-                    ..text
-                });
+                svg.text(&Text { anchor: Anchor::Middle, ..text });
             }
         }
     }
@@ -167,54 +122,26 @@ impl Frame {
         for (value, label) in &ticks.major {
             if let Some(y) = self.y.at(*value) {
                 let text = Text::new(self.left - 7.0, y + 4.0, label);
-                svg.text(&Text {
-                    anchor: Anchor::End,
-                    ..text
-                });
+                svg.text(&Text { anchor: Anchor::End, ..text });
             }
         }
     }
 
     /// A line, broken wherever a point has no place; what lies outside is clipped by the caller.
-    pub(super) fn line(
-        &self,
-        svg: &mut Svg,
-        points: impl IntoIterator<Item = (f64, f64)>,
-        color: Color,
-        dash: Option<Dash>,
-        width: f64,
-    ) {
-        for run in runs(
-            points
-                .into_iter()
-                .map(|(x, y)| self.x.at(x).zip(self.y.at(y))),
-        ) {
+    pub(super) fn line(&self, svg: &mut Svg, points: impl IntoIterator<Item = (f64, f64)>, color: Color, dash: Option<Dash>, width: f64) {
+        for run in runs(points.into_iter().map(|(x, y)| self.x.at(x).zip(self.y.at(y)))) {
             let dense = run.len() > thin::FEW;
-            let stroke = Stroke {
-                color,
-                width: if dense { width.min(1.0) } else { width },
-                dash,
-            };
+            let stroke = Stroke { color, width: if dense { width.min(1.0) } else { width }, dash };
             svg.polyline(&thin::line(&run), &stroke);
         }
     }
 
     /// A translucent band of `(x, low, high)`, broken wherever `high` has no place. A `low` without one
     /// (zero on a logarithmic axis) reaches down to the edge.
-    pub(super) fn band(
-        &self,
-        svg: &mut Svg,
-        points: impl IntoIterator<Item = (f64, f64, f64)>,
-        color: Color,
-        opacity: f64,
-    ) {
+    pub(super) fn band(&self, svg: &mut Svg, points: impl IntoIterator<Item = (f64, f64, f64)>, color: Color, opacity: f64) {
         let edge = self.bottom() + 10.0;
         let place = |(x, low, high): (f64, f64, f64)| {
-            let low = if low.is_nan() {
-                None
-            } else {
-                Some(self.y.at(low).unwrap_or(edge))
-            };
+            let low = if low.is_nan() { None } else { Some(self.y.at(low).unwrap_or(edge)) };
             Some((self.x.at(x)?, low?, self.y.at(high)?))
         };
         for run in runs(points.into_iter().map(place)) {
@@ -237,22 +164,13 @@ impl Frame {
 
     /// The rectangle to clip data to, a little wider than the frame so that lines along it keep their width.
     pub(super) fn clip(&self) -> [f64; 4] {
-        [
-            self.left - 1.0,
-            self.top - 1.0,
-            self.width + 2.0,
-            self.height + 2.0,
-        ]
+        [self.left - 1.0, self.top - 1.0, self.width + 2.0, self.height + 2.0]
     }
 }
 
 /// Width of the widest tick label.
 pub(super) fn label_width(ticks: &Ticks) -> f64 {
-    ticks
-        .major
-        .iter()
-        .map(|(_, label)| text_width(label, SMALL))
-        .fold(0.0, f64::max)
+    ticks.major.iter().map(|(_, label)| text_width(label, SMALL)).fold(0.0, f64::max)
 }
 
 /// The stretches without gaps.
@@ -275,36 +193,18 @@ mod tests {
     use super::*;
 
     fn frame(y: &Axis, limits: (f64, f64)) -> Frame {
-        Frame::new(
-            [0.0, 0.0, 100.0, 100.0],
-            (&Axis::linear("x"), (0.0, 10.0)),
-            (y, limits),
-        )
+        Frame::new([0.0, 0.0, 100.0, 100.0], (&Axis::linear("x"), (0.0, 10.0)), (y, limits))
     }
 
     #[test]
     fn gaps_break_lines_and_bands() {
         let frame = frame(&Axis::log("y"), (0.1, 10.0));
         let mut svg = Svg::default();
-        let points = [
-            (0.0, 1.0),
-            (1.0, 2.0),
-            (2.0, f64::NAN),
-            (3.0, 1.0),
-            (4.0, 0.0),
-            (5.0, 1.0),
-            (6.0, 1.0),
-        ];
+        let points = [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (4.0, 0.0), (5.0, 1.0), (6.0, 1.0)];
         frame.line(&mut svg, points, INK, None, 1.0);
         frame.band(&mut svg, points.map(|(x, y)| (x, y - 1.0, y)), INK, BAND);
         let text = svg.finish(100.0, "t", "d");
-        assert_eq!(
-            (
-                text.matches("fill=\"none\"").count(),
-                text.matches("<circle").count()
-            ),
-            (2, 1)
-        );
+        assert_eq!((text.matches("fill=\"none\"").count(), text.matches("<circle").count()), (2, 1));
         assert_eq!(text.matches('Z').count(), 2, "{text}");
         assert!(!text.contains("NaN") && !text.contains("inf"));
     }
@@ -312,15 +212,8 @@ mod tests {
     #[test]
     fn tick_labels_do_not_touch() {
         let axis = Axis::linear("y");
-        let frame = Frame::new(
-            [0.0, 0.0, 90.0, 50.0],
-            (&axis, (0.0, 123_456.0)),
-            (&axis, (0.0, 1.0)),
-        );
+        let frame = Frame::new([0.0, 0.0, 90.0, 50.0], (&axis, (0.0, 123_456.0)), (&axis, (0.0, 1.0)));
         let ticks = frame.x_ticks();
-        assert!(
-            ticks.major.len() >= 2 && frame.has_room(&ticks),
-            "{ticks:?}"
-        );
+        assert!(ticks.major.len() >= 2 && frame.has_room(&ticks), "{ticks:?}");
     }
 }

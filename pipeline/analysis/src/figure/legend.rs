@@ -84,20 +84,13 @@ impl<'a> Key<'a> {
 
     fn place(&self) -> Option<Place> {
         match self.legend {
-            Legend::Categorical { place } | Legend::Ramp { place, .. }
-                if !self.entries.is_empty() =>
-            {
-                Some(*place)
-            }
+            Legend::Categorical { place } | Legend::Ramp { place, .. } if !self.entries.is_empty() => Some(*place),
             _ => None,
         }
     }
 
     fn widest(&self) -> f64 {
-        self.entries
-            .iter()
-            .map(|entry| text_width(&entry.label, SMALL))
-            .fold(0.0, f64::max)
+        self.entries.iter().map(|entry| text_width(&entry.label, SMALL)).fold(0.0, f64::max)
     }
 
     fn title_lines(&self) -> Vec<String> {
@@ -113,10 +106,7 @@ impl<'a> Key<'a> {
             return (0.0, 0.0);
         }
         let title = self.title_lines();
-        let headings = title
-            .iter()
-            .map(|line| text_width(line, SMALL))
-            .fold(0.0, f64::max);
+        let headings = title.iter().map(|line| text_width(line, SMALL)).fold(0.0, f64::max);
         let width = (SWATCH + GAP + self.widest()).min(COLUMN).max(headings);
         (width, ROW * real(title.len() + self.entries.len()))
     }
@@ -133,11 +123,7 @@ impl<'a> Key<'a> {
         }
         let ramp = matches!(self.legend, Legend::Ramp { .. });
         // A vertical colour scale ascends from the bottom, like an axis.
-        let order: Vec<&Entry> = if ramp {
-            self.entries.iter().rev().collect()
-        } else {
-            self.entries.iter().collect()
-        };
+        let order: Vec<&Entry> = if ramp { self.entries.iter().rev().collect() } else { self.entries.iter().collect() };
         for entry in order {
             if ramp {
                 svg.rect([x, y, SWATCH - 6.0, ROW + 0.3], entry.color, 1.0);
@@ -167,10 +153,7 @@ impl<'a> Key<'a> {
         let cell = (SWATCH + GAP + self.widest() + 18.0).min(room);
         let (rows, columns) = rows_and_columns(self.entries.len(), cell, room);
         for (index, entry) in self.entries.iter().enumerate() {
-            let (x, y) = (
-                left + real(index % columns) * cell,
-                top + real(index / columns) * ROW,
-            );
+            let (x, y) = (left + real(index % columns) * cell, top + real(index / columns) * ROW);
             swatch(svg, entry, x, y + ROW / 2.0);
             let label = squeeze(&entry.label, SMALL, cell - SWATCH - GAP);
             svg.text(&Text::new(x + SWATCH + GAP, y + 12.0, &label));
@@ -184,30 +167,16 @@ impl<'a> Key<'a> {
         let cell = (self.widest() + 8.0).max(34.0).min(room);
         let beside = text_width(title, SMALL) + 12.0;
         let one_line = beside + cell * real(self.entries.len()) <= room;
-        let (x0, y0) = if one_line {
-            (left + beside, top)
-        } else {
-            (left, top + ROW)
-        };
+        let (x0, y0) = if one_line { (left + beside, top) } else { (left, top + ROW) };
         let (rows, columns) = rows_and_columns(self.entries.len(), cell, room);
         svg.text(&Text::new(left, top + 10.0, &fit(title, SMALL, room)));
         for (index, entry) in self.entries.iter().enumerate() {
-            let (x, y) = (
-                x0 + real(index % columns) * cell,
-                y0 + real(index / columns) * HIGH,
-            );
+            let (x, y) = (x0 + real(index % columns) * cell, y0 + real(index / columns) * HIGH);
             // The slight overlap hides the seams that renderers leave between touching areas.
             let last = index % columns == columns - 1 || index + 1 == self.entries.len();
-            svg.rect(
-                [x, y, if last { cell } else { cell + 0.3 }, BLOCK],
-                entry.color,
-                1.0,
-            );
+            svg.rect([x, y, if last { cell } else { cell + 0.3 }, BLOCK], entry.color, 1.0);
             let label = squeeze(&entry.label, SMALL, cell);
-            svg.text(&Text {
-                anchor: Anchor::Middle,
-                ..Text::new(x + cell / 2.0, y + BLOCK + 13.0, &label)
-            });
+            svg.text(&Text { anchor: Anchor::Middle, ..Text::new(x + cell / 2.0, y + BLOCK + 13.0, &label) });
         }
         y0 + real(rows) * HIGH
     }
@@ -215,10 +184,7 @@ impl<'a> Key<'a> {
 
 /// Rows and columns for `n` cells, as few rows as fit and then evenly filled.
 fn rows_and_columns(n: usize, cell: f64, room: f64) -> (usize, usize) {
-    let most = (1..=n.max(1))
-        .rev()
-        .find(|columns| real(*columns) * cell <= room)
-        .unwrap_or(1);
+    let most = (1..=n.max(1)).rev().find(|columns| real(*columns) * cell <= room).unwrap_or(1);
     let rows = n.max(1).div_ceil(most);
     (rows, n.max(1).div_ceil(rows))
 }
@@ -227,15 +193,7 @@ fn swatch(svg: &mut Svg, entry: &Entry, x: f64, middle: f64) {
     if entry.band {
         svg.rect([x, middle - 5.0, SWATCH, 10.0], entry.color, 0.18);
     }
-    svg.line(
-        (x, middle),
-        (x + SWATCH, middle),
-        &Stroke {
-            color: entry.color,
-            width: 2.0,
-            dash: entry.dash,
-        },
-    );
+    svg.line((x, middle), (x + SWATCH, middle), &Stroke { color: entry.color, width: 2.0, dash: entry.dash });
     if let Some(shape) = entry.shape {
         shape.draw(svg, (x + SWATCH / 2.0, middle), 3.2, entry.color, 1.0);
     }
@@ -246,28 +204,15 @@ mod tests {
     use super::*;
 
     fn entries(labels: &[&str]) -> Vec<Entry> {
-        let entry = |label: &&str| Entry {
-            label: (*label).to_owned(),
-            color: Color::rgb(1, 2, 3),
-            dash: None,
-            shape: None,
-            band: false,
-        };
+        let entry = |label: &&str| Entry { label: (*label).to_owned(), color: Color::rgb(1, 2, 3), dash: None, shape: None, band: false };
         labels.iter().map(entry).collect()
     }
 
     #[test]
     fn equal_labels_share_an_entry_and_numbers_are_sorted() {
-        let ramp = Legend::Ramp {
-            title: "rate".into(),
-            place: Place::Below,
-        };
+        let ramp = Legend::Ramp { title: "rate".into(), place: Place::Below };
         let key = Key::new(&ramp, entries(&["0.1", "10", "0.1", "", "2e-3"]));
-        let labels: Vec<_> = key
-            .entries
-            .iter()
-            .map(|entry| entry.label.as_str())
-            .collect();
+        let labels: Vec<_> = key.entries.iter().map(|entry| entry.label.as_str()).collect();
         assert_eq!(labels, ["2e-3", "0.1", "10"]);
     }
 

@@ -24,84 +24,49 @@ const NEAR_ZERO: f64 = 0.03;
 pub fn robust_limits(values: impl IntoIterator<Item = f64>, scale: Scale) -> Option<(f64, f64)> {
     /// Makes the median absolute deviation of normal data equal to their standard deviation.
     const TO_SIGMA: f64 = 1.4826;
-    let mut placed: Vec<f64> = values
-        .into_iter()
-        .filter_map(|value| scale.forward(value))
-        .collect();
+    let mut placed: Vec<f64> = values.into_iter().filter_map(|value| scale.forward(value)).collect();
     placed.sort_by(f64::total_cmp);
     let median = quantile(&placed, 0.5)?;
     let fence = match scale {
         Scale::Linear => {
-            let mut deviations: Vec<f64> =
-                placed.iter().map(|value| (value - median).abs()).collect();
+            let mut deviations: Vec<f64> = placed.iter().map(|value| (value - median).abs()).collect();
             deviations.sort_by(f64::total_cmp);
             let reach = 5.0 * TO_SIGMA * quantile(&deviations, 0.5)?;
             let (low, high) = (quantile(&placed, 0.05)?, quantile(&placed, 0.95)?);
-            if reach > 0.0 {
-                (median - reach, median + reach)
-            } else {
-                (low, high)
-            }
+            if reach > 0.0 { (median - reach, median + reach) } else { (low, high) }
         }
         Scale::Log => {
             let below = median - quantile(&placed, 0.05)?;
             (quantile(&placed, 0.005)? - 1.0, median + below.max(2.0))
         }
     };
-    let mut ordinary = placed
-        .iter()
-        .copied()
-        .filter(|value| (fence.0..=fence.1).contains(value));
+    let mut ordinary = placed.iter().copied().filter(|value| (fence.0..=fence.1).contains(value));
     let first = ordinary.next()?;
-    Some(widen(
-        scale,
-        (first, ordinary.next_back().unwrap_or(first)),
-        MARGIN,
-    ))
+    Some(widen(scale, (first, ordinary.next_back().unwrap_or(first)), MARGIN))
 }
 
 /// The `q`-quantile of ascending values, interpolated linearly between neighbours.
 pub(super) fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let place = q.clamp(0.0, 1.0) * real(last);
-    let below = (0..=last)
-        .rev()
-        .find(|index| real(*index) <= place)
-        .unwrap_or(0);
+    let below = (0..=last).rev().find(|index| real(*index) <= place).unwrap_or(0);
     let above = (below + 1).min(last);
     Some(sorted[below] + (sorted[above] - sorted[below]) * (place - real(below)))
 }
 
 /// Lower quartile, median and upper quartile of the finite values.
 pub(super) fn quartiles(values: &[f64]) -> Option<[f64; 3]> {
-    let mut sorted: Vec<f64> = values
-        .iter()
-        .copied()
-        .filter(|value| value.is_finite())
-        .collect();
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    Some([
-        quantile(&sorted, 0.25)?,
-        quantile(&sorted, 0.5)?,
-        quantile(&sorted, 0.75)?,
-    ])
+    Some([quantile(&sorted, 0.25)?, quantile(&sorted, 0.5)?, quantile(&sorted, 0.75)?])
 }
 
 /// The axis' fixed limits if they are usable, else those of the data, widened by `margin` of their
 /// range; `None` if no value has a place on the axis.
-pub(super) fn of_axis(
-    axis: &Axis,
-    values: impl IntoIterator<Item = f64>,
-    margin: f64,
-) -> Option<(f64, f64)> {
+pub(super) fn of_axis(axis: &Axis, values: impl IntoIterator<Item = f64>, margin: f64) -> Option<(f64, f64)> {
     let mut range: Option<(f64, f64)> = None;
-    for value in values
-        .into_iter()
-        .filter_map(|value| axis.scale.forward(value))
-    {
-        range = Some(range.map_or((value, value), |(low, high)| {
-            (low.min(value), high.max(value))
-        }));
+    for value in values.into_iter().filter_map(|value| axis.scale.forward(value)) {
+        range = Some(range.map_or((value, value), |(low, high)| (low.min(value), high.max(value))));
     }
     let range = range?;
     let fixed = axis.clip.filter(|(low, high)| {
@@ -131,18 +96,10 @@ fn widen(scale: Scale, (low, high): (f64, f64), margin: f64) -> (f64, f64) {
     let (mut wide_low, mut wide_high) = (low - room, high + room);
     if scale == Scale::Linear && size > 0.0 {
         if low >= 0.0 {
-            wide_low = if low < NEAR_ZERO * high {
-                0.0
-            } else {
-                wide_low.max(0.0)
-            };
+            wide_low = if low < NEAR_ZERO * high { 0.0 } else { wide_low.max(0.0) };
         }
         if high <= 0.0 {
-            wide_high = if high > NEAR_ZERO * low {
-                0.0
-            } else {
-                wide_high.min(0.0)
-            };
+            wide_high = if high > NEAR_ZERO * low { 0.0 } else { wide_high.min(0.0) };
         }
     }
     (scale.backward(wide_low), scale.backward(wide_high))
@@ -159,10 +116,7 @@ mod tests {
     #[test]
     fn limits_span_the_data_with_a_margin_that_stops_at_zero() {
         let axis = Axis::linear("y");
-        assert!(
-            of_axis(&axis, [1.0, 2.0, f64::NAN, f64::INFINITY], 0.1)
-                .is_some_and(|l| near(l, (0.9, 2.1)))
-        );
+        assert!(of_axis(&axis, [1.0, 2.0, f64::NAN, f64::INFINITY], 0.1).is_some_and(|l| near(l, (0.9, 2.1))));
         assert!(of_axis(&axis, [0.0, 2.0], 0.1).is_some_and(|l| near(l, (0.0, 2.2))));
         assert!(of_axis(&axis, [3.0], 0.1).is_some_and(|l| near(l, (2.7, 3.3))));
         assert!(of_axis(&axis, [0.0], 0.1).is_some_and(|l| near(l, (-1.0, 1.0))));
@@ -178,10 +132,7 @@ mod tests {
             let limits = of_axis(&Axis::log("y").clipped(clip), [0.1, 10.0], 0.0);
             assert!(limits.is_some_and(|l| near(l, (0.1, 10.0))), "{clip:?}");
         }
-        assert_eq!(
-            of_axis(&Axis::linear("y").clipped((0.0, 1.0)), [5.0], 0.0),
-            Some((0.0, 1.0))
-        );
+        assert_eq!(of_axis(&Axis::linear("y").clipped((0.0, 1.0)), [5.0], 0.0), Some((0.0, 1.0)));
     }
 
     #[test]
@@ -190,17 +141,11 @@ mod tests {
         let exploded = [1e3, 1e9, 1e30, f64::INFINITY, f64::NAN];
         for scale in [Scale::Linear, Scale::Log] {
             let limits = robust_limits(ordinary.clone().chain(exploded), scale);
-            assert!(
-                limits.is_some_and(|(low, high)| low < 0.011 && (1.0..1.3).contains(&high)),
-                "{limits:?}"
-            );
+            assert!(limits.is_some_and(|(low, high)| low < 0.011 && (1.0..1.3).contains(&high)), "{limits:?}");
         }
         assert_eq!(robust_limits([f64::NAN], Scale::Linear), None);
         assert_eq!(robust_limits([0.0, -1.0], Scale::Log), None);
-        assert!(
-            robust_limits([0.1; 20], Scale::Linear)
-                .is_some_and(|(low, high)| low < 0.1 && high > 0.1)
-        );
+        assert!(robust_limits([0.1; 20], Scale::Linear).is_some_and(|(low, high)| low < 0.1 && high > 0.1));
     }
 
     #[test]

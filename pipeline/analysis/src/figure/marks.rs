@@ -25,14 +25,7 @@ impl Shape {
     }
 
     /// Draws the shape with about the area of a disc of radius `r`.
-    pub(super) fn draw(
-        self,
-        svg: &mut Svg,
-        (x, y): (f64, f64),
-        r: f64,
-        color: Color,
-        opacity: f64,
-    ) {
+    pub(super) fn draw(self, svg: &mut Svg, (x, y): (f64, f64), r: f64, color: Color, opacity: f64) {
         match self {
             Self::Circle => svg.circle((x, y), r, color, opacity),
             Self::Square => {
@@ -41,23 +34,11 @@ impl Shape {
             }
             Self::Triangle => {
                 let (up, side) = (1.4 * r, 1.25 * r);
-                svg.polygon(
-                    &[
-                        (x, y - up),
-                        (x + side, y + 0.75 * r),
-                        (x - side, y + 0.75 * r),
-                    ],
-                    color,
-                    opacity,
-                );
+                svg.polygon(&[(x, y - up), (x + side, y + 0.75 * r), (x - side, y + 0.75 * r)], color, opacity);
             }
             Self::Diamond => {
                 let d = 1.3 * r;
-                svg.polygon(
-                    &[(x, y - d), (x + d, y), (x, y + d), (x - d, y)],
-                    color,
-                    opacity,
-                );
+                svg.polygon(&[(x, y - d), (x + d, y), (x, y + d), (x - d, y)], color, opacity);
             }
         }
     }
@@ -80,8 +61,7 @@ impl Mark {
         if self.rimmed {
             self.shape.draw(svg, at, self.radius + 1.2, PAPER, 1.0);
         }
-        self.shape
-            .draw(svg, at, self.radius, self.color, self.opacity);
+        self.shape.draw(svg, at, self.radius, self.color, self.opacity);
     }
 }
 

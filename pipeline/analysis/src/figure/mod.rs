@@ -86,14 +86,7 @@ impl Series {
     /// A solid line without band or marks.
     #[must_use]
     pub fn line(label: impl Into<String>, color: Color, line: Vec<(f64, f64)>) -> Self {
-        Self {
-            label: label.into(),
-            color,
-            dash: None,
-            line,
-            band: Vec::new(),
-            marks: Vec::new(),
-        }
+        Self { label: label.into(), color, dash: None, line, band: Vec::new(), marks: Vec::new() }
     }
 }
 

@@ -57,21 +57,13 @@ const OKABE_ITO: [Color; 8] = [
     Color::rgb(0x00, 0x00, 0x00), // black
 ];
 
-const DASHES: [Option<Dash>; 4] = [
-    None,
-    Some(Dash::Dashed),
-    Some(Dash::Dotted),
-    Some(Dash::DashDot),
-];
+const DASHES: [Option<Dash>; 4] = [None, Some(Dash::Dashed), Some(Dash::Dotted), Some(Dash::DashDot)];
 
 /// Colour and dash of the `index`-th category: eight colours, then the same colours with the next
 /// dash pattern, 32 looks in all before they repeat.
 #[must_use]
 pub fn categorical(index: usize) -> (Color, Option<Dash>) {
-    (
-        OKABE_ITO[index % OKABE_ITO.len()],
-        DASHES[(index / OKABE_ITO.len()) % DASHES.len()],
-    )
+    (OKABE_ITO[index % OKABE_ITO.len()], DASHES[(index / OKABE_ITO.len()) % DASHES.len()])
 }
 
 /// Viridis from dark violet on, cut before its light yellow end, which does not show on white.
@@ -97,11 +89,7 @@ pub fn sequential(index: usize, n: usize) -> Color {
     let scaled = index * (RAMP.len() - 1);
     let (low, part) = (scaled / steps, scaled % steps);
     let (a, b) = (RAMP[low], RAMP[(low + 1).min(RAMP.len() - 1)]);
-    Color::rgb(
-        mix(a.red, b.red, part, steps),
-        mix(a.green, b.green, part, steps),
-        mix(a.blue, b.blue, part, steps),
-    )
+    Color::rgb(mix(a.red, b.red, part, steps), mix(a.green, b.green, part, steps), mix(a.blue, b.blue, part, steps))
 }
 
 fn mix(a: u8, b: u8, part: usize, whole: usize) -> u8 {
@@ -130,15 +118,9 @@ mod tests {
     #[test]
     fn ramp_keeps_its_ends_and_grows_lighter() {
         assert_eq!((sequential(0, 11), sequential(10, 11)), (RAMP[0], RAMP[8]));
-        assert_eq!(
-            (sequential(0, 1), sequential(0, 0), sequential(99, 3)),
-            (RAMP[0], RAMP[0], RAMP[8])
-        );
+        assert_eq!((sequential(0, 1), sequential(0, 0), sequential(99, 3)), (RAMP[0], RAMP[0], RAMP[8]));
         for n in 2..25 {
-            assert!(
-                (1..n).all(|i| lightness(sequential(i, n)) > lightness(sequential(i - 1, n))),
-                "{n}"
-            );
+            assert!((1..n).all(|i| lightness(sequential(i, n)) > lightness(sequential(i - 1, n))), "{n}");
         }
     }
 }

@@ -5,26 +5,24 @@ use std::fmt::Write as _;
 
 use super::axis::{Scale, Ticks};
 use super::captions::{header, x_label, y_label};
-use super::frame::{BAND, EDGE, FAINT_BAND, Frame, MEDIUM, TICK_ROOM, label_width};
+use super::frame::{BAND, EDGE, FAINT_BAND, Frame, MEDIUM, SMALL, TICK_ROOM, label_width};
 use super::legend::{Entry, Key};
 use super::limits::{MARGIN, of_axis};
 use super::marks::{Mark, Shape};
 use super::svg::{Svg, Text, WIDTH, real};
-use super::text::fit;
+use super::text::{squeeze, text_width};
 use super::{Figure, Panel, Series};
 
 /// Space between neighbouring panels; room for half a tick label of each.
 const BETWEEN: f64 = 26.0;
 const LEGEND_GAP: f64 = 18.0;
+/// Size of a title that would not fit otherwise.
+const SMALLEST: f64 = 10.0;
 
 pub(super) fn draw(figure: &Figure) -> String {
     let mut svg = Svg::default();
     let empty = [Panel::default()];
-    let panels = if figure.panels.is_empty() {
-        &empty[..]
-    } else {
-        &figure.panels[..]
-    };
+    let panels = if figure.panels.is_empty() { &empty[..] } else { &figure.panels[..] };
     let top = header(&mut svg, &figure.title, figure.subtitle.as_deref()) + 8.0;
     let key = Key::new(&figure.legend, all_series(panels).map(entry));
     let (beside, beside_height) = key.right_size();
@@ -42,30 +40,14 @@ pub(super) fn draw(figure: &Figure) -> String {
     let shape = |left: f64, width: f64, row: usize, column: usize| {
         let y = top + title_room + real(row) * (height + title_room + 14.0);
         let x = left + real(column) * (width + BETWEEN);
-        Frame::new(
-            [x, y, width, height],
-            (&figure.x, limits.x),
-            (&figure.y, limits.y),
-        )
+        Frame::new([x, y, width, height], (&figure.x, limits.x), (&figure.y, limits.y))
     };
     // The vertical ticks depend on the height alone, so any width will do to measure their labels.
-    let y_ticks = if limits.known {
-        shape(0.0, 100.0, 0, 0).y_ticks()
-    } else {
-        Ticks::default()
-    };
+    let y_ticks = if limits.known { shape(0.0, 100.0, 0, 0).y_ticks() } else { Ticks::default() };
     let left = EDGE + 20.0 + label_width(&y_ticks).max(10.0) + 8.0;
-    let right = if beside > 0.0 {
-        beside + LEGEND_GAP
-    } else {
-        4.0
-    };
+    let right = if beside > 0.0 { beside + LEGEND_GAP } else { 4.0 };
     let width = (WIDTH - EDGE - left - right - real(columns - 1) * BETWEEN) / real(columns);
-    let x_ticks = if limits.known {
-        shape(left, width, 0, 0).x_ticks()
-    } else {
-        Ticks::default()
-    };
+    let x_ticks = if limits.known { shape(left, width, 0, 0).x_ticks() } else { Ticks::default() };
 
     for (index, panel) in panels.iter().enumerate() {
         let (row, column) = (index / columns, index % columns);
@@ -78,33 +60,23 @@ pub(super) fn draw(figure: &Figure) -> String {
             frame.x_tick_labels(&mut svg, &x_ticks);
         }
         if let Some(title) = &panel.title {
-            let title = fit(title, MEDIUM, width + BETWEEN - 8.0);
-            svg.text(&Text {
-                size: MEDIUM,
-                ..Text::new(frame.left, frame.top - 7.0, &title)
-            });
+            let room = width + BETWEEN - 8.0;
+            // A smaller title says more than a shortened one.
+            let fits = |size: &f64| text_width(title, *size) <= room;
+            let size = [MEDIUM, SMALL].into_iter().find(fits).unwrap_or(SMALLEST);
+            let title = squeeze(title, size, room);
+            svg.text(&Text { size, ..Text::new(frame.left, frame.top - 7.0, &title) });
         }
         contents(&mut svg, panel, &frame, limits.known);
     }
 
-    let (first, last) = (
-        shape(left, width, 0, 0),
-        shape(left, width, rows - 1, columns - 1),
-    );
+    let (first, last) = (shape(left, width, 0, 0), shape(left, width, rows - 1, columns - 1));
     let mut bottom = last.top + last.height;
     y_label(&mut svg, &figure.y.label, first.top, bottom - first.top);
     bottom += TICK_ROOM + 16.0;
-    x_label(
-        &mut svg,
-        &figure.x.label,
-        left,
-        last.left + width - left,
-        bottom,
-    );
+    x_label(&mut svg, &figure.x.label, left, last.left + width - left, bottom);
     key.draw_right(&mut svg, last.left + width + LEGEND_GAP, first.top);
-    bottom = key
-        .draw_below(&mut svg, left, bottom + 12.0)
-        .max(first.top + beside_height);
+    bottom = key.draw_below(&mut svg, left, bottom + 12.0).max(first.top + beside_height);
     svg.finish(bottom + 6.0, &figure.title, &description(figure, panels))
 }
 
@@ -114,55 +86,30 @@ fn contents(svg: &mut Svg, panel: &Panel, frame: &Frame, known: bool) {
         return;
     }
     let width = if panel.series.len() > 8 { 1.4 } else { 1.7 };
-    let opacity = if panel.series.len() > 4 {
-        FAINT_BAND
-    } else {
-        BAND
-    };
+    let opacity = if panel.series.len() > 4 { FAINT_BAND } else { BAND };
     svg.begin_clip(frame.clip());
     for series in &panel.series {
         frame.band(svg, series.band.iter().copied(), series.color, opacity);
     }
     for series in &panel.series {
-        frame.line(
-            svg,
-            series.line.iter().copied(),
-            series.color,
-            series.dash,
-            width,
-        );
+        frame.line(svg, series.line.iter().copied(), series.color, series.dash, width);
     }
     svg.end_clip();
     for series in &panel.series {
         let (shape, color) = (Shape::Circle, series.color);
-        let mark = Mark {
-            shape,
-            radius: 3.0,
-            color,
-            opacity: 1.0,
-            rimmed: true,
-        };
+        let mark = Mark { shape, radius: 3.0, color, opacity: 1.0, rimmed: true };
         for point in &series.marks {
             frame.mark(svg, *point, &mark);
         }
     }
     let pixel = |(x, y): &(f64, f64)| frame.x.at(*x).zip(frame.y.at(*y));
-    let occupied: Vec<_> = panel
-        .series
-        .iter()
-        .flat_map(|series| series.line.iter().filter_map(pixel))
-        .collect();
+    let occupied: Vec<_> = panel.series.iter().flat_map(|series| series.line.iter().filter_map(pixel)).collect();
     frame.rules(svg, &panel.rules, &occupied);
 }
 
 fn shows(series: &Series, frame: &Frame) -> bool {
     let placed = |x: f64, y: f64| frame.x.at(x).is_some() && frame.y.at(y).is_some();
-    series
-        .line
-        .iter()
-        .chain(&series.marks)
-        .any(|(x, y)| placed(*x, *y))
-        || series.band.iter().any(|(x, _, high)| placed(*x, *high))
+    series.line.iter().chain(&series.marks).any(|(x, y)| placed(*x, *y)) || series.band.iter().any(|(x, _, high)| placed(*x, *high))
 }
 
 /// Four and fewer panels go side by side; more are spread over rows of three or four.
@@ -186,46 +133,21 @@ impl Limits {
     fn of(figure: &Figure, panels: &[Panel]) -> Self {
         // Only points with a place on both axes count: step 0 does not show on a logarithmic x axis,
         // so its loss must not stretch y.
-        let placed = |x: f64, y: f64| {
-            figure.x.scale.forward(x).is_some() && figure.y.scale.forward(y).is_some()
-        };
+        let placed = |x: f64, y: f64| figure.x.scale.forward(x).is_some() && figure.y.scale.forward(y).is_some();
         let points = || {
             all_series(panels).flat_map(|series| {
-                let bands = series
-                    .band
-                    .iter()
-                    .flat_map(|(x, low, high)| [(*x, *low), (*x, *high)]);
-                series
-                    .line
-                    .iter()
-                    .chain(&series.marks)
-                    .copied()
-                    .chain(bands)
-                    .filter(|(x, y)| placed(*x, *y))
+                let bands = series.band.iter().flat_map(|(x, low, high)| [(*x, *low), (*x, *high)]);
+                series.line.iter().chain(&series.marks).copied().chain(bands).filter(|(x, y)| placed(*x, *y))
             })
         };
-        let rules = panels
-            .iter()
-            .flat_map(|panel| panel.rules.iter().map(|rule| rule.value));
+        let rules = panels.iter().flat_map(|panel| panel.rules.iter().map(|rule| rule.value));
         let any = points().next().is_some();
         let x = of_axis(&figure.x, points().map(|point| point.0), 0.0);
-        let y = of_axis(
-            &figure.y,
-            points().map(|point| point.1).chain(rules),
-            MARGIN,
-        );
+        let y = of_axis(&figure.y, points().map(|point| point.1).chain(rules), MARGIN);
         let unit = |scale: Scale| {
-            if scale == Scale::Log {
-                (1.0, 10.0)
-            } else {
-                (0.0, 1.0)
-            }
+            if scale == Scale::Log { (1.0, 10.0) } else { (0.0, 1.0) }
         };
-        Self {
-            x: x.unwrap_or(unit(figure.x.scale)),
-            y: y.unwrap_or(unit(figure.y.scale)),
-            known: any,
-        }
+        Self { x: x.unwrap_or(unit(figure.x.scale)), y: y.unwrap_or(unit(figure.y.scale)), known: any }
     }
 }
 
@@ -234,24 +156,12 @@ fn all_series(panels: &[Panel]) -> impl Iterator<Item = &Series> {
 }
 
 fn entry(series: &Series) -> Entry {
-    Entry {
-        label: series.label.clone(),
-        color: series.color,
-        dash: series.dash,
-        shape: None,
-        band: !series.band.is_empty(),
-    }
+    Entry { label: series.label.clone(), color: series.color, dash: series.dash, shape: None, band: !series.band.is_empty() }
 }
 
 fn description(figure: &Figure, panels: &[Panel]) -> String {
-    let mut text = format!(
-        "Line chart of {} against {}.",
-        figure.y.label, figure.x.label
-    );
-    let titles: Vec<&str> = panels
-        .iter()
-        .filter_map(|panel| panel.title.as_deref())
-        .collect();
+    let mut text = format!("Line chart of {} against {}.", figure.y.label, figure.x.label);
+    let titles: Vec<&str> = panels.iter().filter_map(|panel| panel.title.as_deref()).collect();
     if !titles.is_empty() {
         let _ = write!(text, " Panels: {}.", titles.join(", "));
     }
@@ -261,9 +171,5 @@ fn description(figure: &Figure, panels: &[Panel]) -> String {
             labels.push(&series.label);
         }
     }
-    if labels.is_empty() {
-        text
-    } else {
-        format!("{text} Series: {}.", labels.join(", "))
-    }
+    if labels.is_empty() { text } else { format!("{text} Series: {}.", labels.join(", ")) }
 }

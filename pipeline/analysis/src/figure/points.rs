@@ -40,12 +40,7 @@ pub struct Group {
 
 impl Group {
     fn diverged(&self) -> usize {
-        self.failed
-            + self
-                .values
-                .iter()
-                .filter(|value| !value.is_finite())
-                .count()
+        self.failed + self.values.iter().filter(|value| !value.is_finite()).count()
     }
 }
 
@@ -63,81 +58,28 @@ impl Strip {
         let mut svg = Svg::default();
         let mut top = header(&mut svg, &self.title, self.subtitle.as_deref()) + 8.0;
         let most = self.groups.iter().map(Group::diverged).max().unwrap_or(0);
-        let column = if most == 0 {
-            0.0
-        } else {
-            (real(most.min(CROSSES)) * CROSS).max(text_width(HEADING, SMALL)) + 12.0
-        };
-        let labels = self
-            .groups
-            .iter()
-            .map(|group| text_width(&group.label, SMALL))
-            .fold(0.0, f64::max)
-            .min(LABELS);
+        let column = if most == 0 { 0.0 } else { (real(most.min(CROSSES)) * CROSS).max(text_width(HEADING, SMALL)) + 12.0 };
+        let labels = self.groups.iter().map(|group| text_width(&group.label, SMALL)).fold(0.0, f64::max).min(LABELS);
         let pitch = if self.groups.len() > 24 { 17.0 } else { 20.0 };
         let left = EDGE + labels + 14.0;
         let width = WIDTH - EDGE - left - if most == 0 { 6.0 } else { column + 10.0 };
-        let height = if self.groups.is_empty() {
-            80.0
-        } else {
-            real(self.groups.len()) * pitch
-        };
+        let height = if self.groups.is_empty() { 80.0 } else { real(self.groups.len()) * pitch };
         if most > 0 {
             let text = Text::new(WIDTH - EDGE - column / 2.0, top + 11.0, HEADING);
-            svg.text(&Text {
-                anchor: Anchor::Middle,
-                color: MUTED,
-                ..text
-            });
+            svg.text(&Text { anchor: Anchor::Middle, color: MUTED, ..text });
             top += 18.0;
         }
 
-        let limits = of_axis(
-            &self.metric,
-            self.groups
-                .iter()
-                .flat_map(|group| group.values.iter().copied()),
-            MARGIN,
-        );
-        let unit = if self.metric.scale == Scale::Log {
-            (1.0, 10.0)
-        } else {
-            (0.0, 1.0)
-        };
+        let limits = of_axis(&self.metric, self.groups.iter().flat_map(|group| group.values.iter().copied()), MARGIN);
+        let unit = if self.metric.scale == Scale::Log { (1.0, 10.0) } else { (0.0, 1.0) };
         // Rows are no axis; the frame gets a unit one that no tick or mark is placed on.
-        let frame = Frame::new(
-            [left, top, width, height],
-            (&self.metric, limits.unwrap_or(unit)),
-            (&Axis::default(), (0.0, 1.0)),
-        );
-        let ticks = if limits.is_some() {
-            frame.x_ticks()
-        } else {
-            Ticks::default()
-        };
+        let frame = Frame::new([left, top, width, height], (&self.metric, limits.unwrap_or(unit)), (&Axis::default(), (0.0, 1.0)));
+        let ticks = if limits.is_some() { frame.x_ticks() } else { Ticks::default() };
 
         for row in (0..self.groups.len()).step_by(2) {
-            svg.rect(
-                [
-                    EDGE - 4.0,
-                    top + real(row) * pitch,
-                    left + width - EDGE + 4.0,
-                    pitch,
-                ],
-                SHADE,
-                1.0,
-            );
+            svg.rect([EDGE - 4.0, top + real(row) * pitch, left + width - EDGE + 4.0, pitch], SHADE, 1.0);
             if most > 0 {
-                svg.rect(
-                    [
-                        WIDTH - EDGE - column,
-                        top + real(row) * pitch,
-                        column,
-                        pitch,
-                    ],
-                    SHADE,
-                    1.0,
-                );
+                svg.rect([WIDTH - EDGE - column, top + real(row) * pitch, column, pitch], SHADE, 1.0);
             }
         }
         frame.grid(&mut svg, &ticks, &Ticks::default());
@@ -145,10 +87,7 @@ impl Strip {
         for (row, group) in self.groups.iter().enumerate() {
             let middle = top + (real(row) + 0.5) * pitch;
             let label = squeeze(&group.label, SMALL, LABELS);
-            svg.text(&Text {
-                anchor: Anchor::End,
-                ..Text::new(left - 8.0, middle + 4.0, &label)
-            });
+            svg.text(&Text { anchor: Anchor::End, ..Text::new(left - 8.0, middle + 4.0, &label) });
             group.dots(&mut svg, &frame, middle);
             group.crosses(&mut svg, WIDTH - EDGE - column / 2.0, middle);
         }
@@ -163,32 +102,17 @@ impl Strip {
     }
 
     fn note(&self, most: usize, frame: &Frame) -> String {
-        let mut note =
-            String::from("Dot: one seed; vertical tick: median; bar: interquartile range");
+        let mut note = String::from("Dot: one seed; vertical tick: median; bar: interquartile range");
         if most > 0 {
             note.push_str("; ×: diverged run, left out of median and range");
         }
-        let fails =
-            |value: &&f64| value.is_finite() && self.metric.scale.forward(**value).is_none();
-        let hidden = self
-            .groups
-            .iter()
-            .flat_map(|group| &group.values)
-            .filter(fails)
-            .count();
+        let fails = |value: &&f64| value.is_finite() && self.metric.scale.forward(**value).is_none();
+        let hidden = self.groups.iter().flat_map(|group| &group.values).filter(fails).count();
         if hidden > 0 {
-            let _ = write!(
-                note,
-                "; not shown on the logarithmic axis: {hidden} non-positive"
-            );
+            let _ = write!(note, "; not shown on the logarithmic axis: {hidden} non-positive");
         }
         let beyond = |value: &&f64| frame.x.held(**value).is_some_and(|held| held.1 != 0);
-        if self
-            .groups
-            .iter()
-            .flat_map(|group| &group.values)
-            .any(|value| beyond(&value))
-        {
+        if self.groups.iter().flat_map(|group| &group.values).any(|value| beyond(&value)) {
             note.push_str("; triangle: beyond the axis, with the number of runs if several");
         }
         note.push('.');
@@ -214,15 +138,10 @@ impl Group {
     fn dots(&self, svg: &mut Svg, frame: &Frame, middle: f64) {
         let quartiles = quartiles(&self.values);
         if let Some([low, _, high]) = quartiles
-            && let Some(((low, low_side), (high, high_side))) =
-                frame.x.held(low).zip(frame.x.held(high))
+            && let Some(((low, low_side), (high, high_side))) = frame.x.held(low).zip(frame.x.held(high))
             && low_side * high_side != 1
         {
-            svg.rect(
-                [low, middle - 2.5, (high - low).max(1.0), 5.0],
-                self.color,
-                0.3,
-            );
+            svg.rect([low, middle - 2.5, (high - low).max(1.0), 5.0], self.color, 0.3);
         }
         // A small spread by seed keeps equal values apart.
         for (seed, value) in self.values.iter().enumerate() {
@@ -231,46 +150,29 @@ impl Group {
                 Shape::Circle.draw(svg, (x, y), 3.1, self.color, 0.55);
             }
         }
-        for (outside, edge, side, anchor, inward) in [
-            (-1, frame.left, Side::Left, Anchor::Start, 10.0),
-            (1, frame.left + frame.width, Side::Right, Anchor::End, -10.0),
-        ] {
-            let n = self
-                .values
-                .iter()
-                .filter(|value| matches!(frame.x.held(**value), Some((_, s)) if s == outside))
-                .count();
+        for (outside, edge, side, anchor, inward) in
+            [(-1, frame.left, Side::Left, Anchor::Start, 10.0), (1, frame.left + frame.width, Side::Right, Anchor::End, -10.0)]
+        {
+            let n = self.values.iter().filter(|value| matches!(frame.x.held(**value), Some((_, s)) if s == outside)).count();
             if n > 0 {
                 side.draw(svg, (edge, middle), self.color);
             }
             if n > 1 {
                 let (count, place) = (n.to_string(), edge + inward);
-                svg.text(&Text {
-                    anchor,
-                    size: 10.0,
-                    halo: true,
-                    ..Text::new(place, middle + 3.5, &count)
-                });
+                svg.text(&Text { anchor, size: 10.0, halo: true, ..Text::new(place, middle + 3.5, &count) });
             }
         }
         if let Some([_, median, _]) = quartiles
             && let Some((x, 0)) = frame.x.held(median)
         {
-            svg.line(
-                (x, middle - 7.0),
-                (x, middle + 7.0),
-                &Stroke::solid(INK, 2.4),
-            );
+            svg.line((x, middle - 7.0), (x, middle + 7.0), &Stroke::solid(INK, 2.4));
         }
     }
 
     fn crosses(&self, svg: &mut Svg, center: f64, middle: f64) {
         let n = self.diverged();
         if n > CROSSES {
-            svg.text(&Text {
-                anchor: Anchor::End,
-                ..Text::new(center + 3.0, middle + 4.0, &n.to_string())
-            });
+            svg.text(&Text { anchor: Anchor::End, ..Text::new(center + 3.0, middle + 4.0, &n.to_string()) });
             svg.cross((center + 10.0, middle), 3.2, self.color);
             return;
         }

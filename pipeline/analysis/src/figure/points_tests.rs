@@ -4,21 +4,11 @@
 use super::*;
 
 fn strip(groups: Vec<Group>) -> Strip {
-    Strip {
-        title: "final".into(),
-        subtitle: None,
-        metric: Axis::log("loss"),
-        groups,
-    }
+    Strip { title: "final".into(), subtitle: None, metric: Axis::log("loss"), groups }
 }
 
 fn group(values: &[f64], failed: usize) -> Group {
-    Group {
-        label: "arm <a>".into(),
-        color: Color::rgb(0, 114, 178),
-        values: values.to_vec(),
-        failed,
-    }
+    Group { label: "arm <a>".into(), color: Color::rgb(0, 114, 178), values: values.to_vec(), failed }
 }
 
 fn crosses(svg: &str) -> usize {
@@ -43,10 +33,7 @@ fn non_finite_values_are_diverged_and_non_positive_ones_are_named() {
 #[test]
 fn arms_without_a_completed_run_are_still_rows() {
     let svg = strip(vec![group(&[], 5), group(&[], 30)]).svg();
-    assert_eq!(
-        (svg.matches(">arm &lt;a&gt;<").count(), crosses(&svg)),
-        (2, 6)
-    );
+    assert_eq!((svg.matches(">arm &lt;a&gt;<").count(), crosses(&svg)), (2, 6));
     assert!(svg.contains(">30<") && !svg.contains("no data"));
 }
 
@@ -61,8 +48,5 @@ fn values_beyond_fixed_limits_become_triangles() {
     let mut figure = strip(vec![group(&[0.1, 1e9], 0)]);
     figure.metric = figure.metric.clipped((0.01, 1.0));
     let svg = figure.svg();
-    assert_eq!(
-        (svg.matches("<circle").count(), svg.matches("Z\"").count()),
-        (1, 1)
-    );
+    assert_eq!((svg.matches("<circle").count(), svg.matches("Z\"").count()), (1, 1));
 }

@@ -4,26 +4,10 @@
 use super::*;
 
 fn figure(points: &[(f64, &[f64], usize)]) -> Sensitivity {
-    let points = points.iter().map(|(x, values, diverged)| SensitivityPoint {
-        x: *x,
-        values: values.to_vec(),
-        diverged: *diverged,
-    });
-    let series = SensitivitySeries {
-        label: "sgd".into(),
-        color: Color::rgb(0, 114, 178),
-        dash: None,
-        points: points.collect(),
-    };
+    let points = points.iter().map(|(x, values, diverged)| SensitivityPoint { x: *x, values: values.to_vec(), diverged: *diverged });
+    let series = SensitivitySeries { label: "sgd".into(), color: Color::rgb(0, 114, 178), dash: None, points: points.collect() };
     let (x, y) = (Axis::log("learning rate"), Axis::linear("loss"));
-    Sensitivity {
-        title: "t".into(),
-        subtitle: None,
-        x,
-        y,
-        series: vec![series],
-        rules: Vec::new(),
-    }
+    Sensitivity { title: "t".into(), subtitle: None, x, y, series: vec![series], rules: Vec::new() }
 }
 
 fn crosses(svg: &str) -> usize {
@@ -32,12 +16,7 @@ fn crosses(svg: &str) -> usize {
 
 #[test]
 fn every_seed_is_a_mark_and_every_diverged_run_a_cross() {
-    let svg = figure(&[
-        (0.1, &[1.0, 2.0], 0),
-        (1.0, &[1.0, f64::NAN], 1),
-        (10.0, &[], 3),
-    ])
-    .svg();
+    let svg = figure(&[(0.1, &[1.0, 2.0], 0), (1.0, &[1.0, f64::NAN], 1), (10.0, &[], 3)]).svg();
     assert_eq!((svg.matches("<circle").count(), crosses(&svg)), (3, 5));
     assert!(svg.contains(">diverged<") && !svg.contains("NaN"));
     for label in [">0.1<", ">1<", ">10<"] {
@@ -54,14 +33,7 @@ fn crowded_crosses_become_a_count() {
 
 #[test]
 fn a_setting_without_completed_runs_breaks_the_line() {
-    let svg = figure(&[
-        (0.1, &[1.0], 0),
-        (0.2, &[1.0], 0),
-        (1.0, &[], 1),
-        (2.0, &[1.0], 0),
-        (4.0, &[2.0], 0),
-    ])
-    .svg();
+    let svg = figure(&[(0.1, &[1.0], 0), (0.2, &[1.0], 0), (1.0, &[], 1), (2.0, &[1.0], 0), (4.0, &[2.0], 0)]).svg();
     assert_eq!(svg.matches("stroke-width=\"2\" stroke-linejoin").count(), 2);
 }
 

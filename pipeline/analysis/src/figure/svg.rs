@@ -52,11 +52,7 @@ pub(super) fn num(value: f64) -> String {
     }
     let text = format!("{value:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" {
-        "0".to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
 /// Horizontal anchor of a text.
@@ -86,17 +82,7 @@ pub(super) struct Text<'a> {
 impl<'a> Text<'a> {
     pub(super) const fn new(x: f64, y: f64, content: &'a str) -> Self {
         let (size, anchor, color) = (11.0, Anchor::Start, INK);
-        Self {
-            x,
-            y,
-            content,
-            size,
-            anchor,
-            color,
-            bold: false,
-            halo: false,
-            upward: false,
-        }
+        Self { x, y, content, size, anchor, color, bold: false, halo: false, upward: false }
     }
 }
 
@@ -110,19 +96,11 @@ pub(super) struct Stroke {
 
 impl Stroke {
     pub(super) const fn solid(color: Color, width: f64) -> Self {
-        Self {
-            color,
-            width,
-            dash: None,
-        }
+        Self { color, width, dash: None }
     }
 
     fn attributes(&self) -> String {
-        let mut out = format!(
-            "stroke=\"{}\" stroke-width=\"{}\"",
-            self.color.hex(),
-            num(self.width)
-        );
+        let mut out = format!("stroke=\"{}\" stroke-width=\"{}\"", self.color.hex(), num(self.width));
         if let Some(dash) = self.dash {
             let _ = write!(out, " stroke-dasharray=\"{}\"", dash.pattern());
         }
@@ -146,18 +124,14 @@ impl Svg {
     pub(super) fn rect(&mut self, [x, y, w, h]: [f64; 4], fill: Color, opacity: f64) {
         let (x, y, w, h) = (num(x), num(y), num(w.max(0.0)), num(h.max(0.0)));
         let paint = paint(fill, opacity);
-        self.push(&format!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" {paint}/>"
-        ));
+        self.push(&format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" {paint}/>"));
     }
 
     /// A straight line.
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: &Stroke) {
         let (x1, y1, x2, y2) = (num(from.0), num(from.1), num(to.0), num(to.1));
         let stroke = stroke.attributes();
-        self.push(&format!(
-            "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" {stroke}/>"
-        ));
+        self.push(&format!("<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" {stroke}/>"));
     }
 
     /// An open line through `points`; a lone point becomes a dot.
@@ -184,9 +158,7 @@ impl Svg {
     /// A filled disc.
     pub(super) fn circle(&mut self, (x, y): (f64, f64), r: f64, fill: Color, opacity: f64) {
         let (x, y, r, paint) = (num(x), num(y), num(r), paint(fill, opacity));
-        self.push(&format!(
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" {paint}/>"
-        ));
+        self.push(&format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" {paint}/>"));
     }
 
     /// The ✕ of a diverged run, as a path so that no font has to have the character.
@@ -214,10 +186,7 @@ impl Svg {
         if text.upward {
             let _ = write!(attributes, " transform=\"rotate(-90 {x} {y})\"");
         }
-        self.push(&format!(
-            "<text {attributes}>{}</text>",
-            escape(text.content)
-        ));
+        self.push(&format!("<text {attributes}>{}</text>", escape(text.content)));
     }
 
     /// Starts a group that is clipped to a rectangle; close it with [`Svg::end_clip`].
@@ -249,11 +218,7 @@ impl Svg {
 }
 
 fn paint(fill: Color, opacity: f64) -> String {
-    if opacity < 1.0 {
-        format!("fill=\"{}\" fill-opacity=\"{}\"", fill.hex(), num(opacity))
-    } else {
-        format!("fill=\"{}\"", fill.hex())
-    }
+    if opacity < 1.0 { format!("fill=\"{}\" fill-opacity=\"{}\"", fill.hex(), num(opacity)) } else { format!("fill=\"{}\"", fill.hex()) }
 }
 
 fn outline(points: &[(f64, f64)]) -> String {
@@ -273,22 +238,12 @@ mod tests {
 
     #[test]
     fn escapes_markup_and_drops_forbidden_characters() {
-        assert_eq!(
-            escape("a<b & \"c\"\u{0}\u{8}'\n"),
-            "a&lt;b &amp; &quot;c&quot;&#39; "
-        );
+        assert_eq!(escape("a<b & \"c\"\u{0}\u{8}'\n"), "a&lt;b &amp; &quot;c&quot;&#39; ");
     }
 
     #[test]
     fn numbers_are_short_and_finite() {
-        let cases = [
-            (1.0, "1"),
-            (1.256, "1.26"),
-            (-0.001, "0"),
-            (f64::NAN, "0"),
-            (f64::INFINITY, "0"),
-            (10.0, "10"),
-        ];
+        let cases = [(1.0, "1"), (1.256, "1.26"), (-0.001, "0"), (f64::NAN, "0"), (f64::INFINITY, "0"), (10.0, "10")];
         for (value, text) in cases {
             assert_eq!(num(value), text);
         }

@@ -43,14 +43,8 @@ pub(super) fn squeeze(text: &str, size: f64, width: f64) -> String {
     }
     let letters: Vec<char> = text.chars().collect();
     let squeezed = |kept: usize| {
-        let (head, tail) = (
-            &letters[..kept.div_ceil(2)],
-            &letters[letters.len() - kept / 2..],
-        );
-        head.iter()
-            .chain(['…'].iter())
-            .chain(tail)
-            .collect::<String>()
+        let (head, tail) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+        head.iter().chain(['…'].iter()).chain(tail).collect::<String>()
     };
     let fits = |kept: &usize| text_width(&squeezed(*kept), size) <= width;
     squeezed((0..letters.len()).rev().find(fits).unwrap_or(0))
@@ -81,11 +75,7 @@ mod tests {
         let text = "a rather long label of several words";
         assert!(text_width(&fit(text, 11.0, 80.0), 11.0) <= 80.0);
         let squeezed = squeeze(text, 11.0, 80.0);
-        assert!(
-            text_width(&squeezed, 11.0) <= 80.0
-                && squeezed.starts_with("a r")
-                && squeezed.ends_with("rds")
-        );
+        assert!(text_width(&squeezed, 11.0) <= 80.0 && squeezed.starts_with("a r") && squeezed.ends_with("rds"));
         let lines = wrap(text, 11.0, 80.0);
         assert!(lines.len() > 2 && lines.iter().all(|line| text_width(line, 11.0) <= 80.0));
         assert_eq!(lines.join(" "), text);

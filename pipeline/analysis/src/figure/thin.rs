@@ -37,9 +37,7 @@ pub(super) fn band(points: &[(f64, f64, f64)]) -> Vec<(f64, f64, f64)> {
         .map(|column| {
             let (x, a, b) = column[0];
             // Pixel rows grow downward: the first edge is the lower one, at the larger number.
-            column.iter().fold((x, a, b), |(x, lower, upper), p| {
-                (x, lower.max(p.1), upper.min(p.2))
-            })
+            column.iter().fold((x, a, b), |(x, lower, upper), p| (x, lower.max(p.1), upper.min(p.2)))
         })
         .collect()
 }
@@ -63,14 +61,7 @@ mod tests {
     use super::*;
 
     fn noisy(n: u32) -> Vec<(f64, f64)> {
-        (0..n)
-            .map(|i| {
-                (
-                    f64::from(i) * 300.0 / f64::from(n),
-                    (f64::from(i) * 0.7).sin(),
-                )
-            })
-            .collect()
+        (0..n).map(|i| (f64::from(i) * 300.0 / f64::from(n), (f64::from(i) * 0.7).sin())).collect()
     }
 
     #[test]
@@ -87,19 +78,13 @@ mod tests {
         let thinned = line(&points);
         assert!(thinned.len() <= 4 * 301, "{}", thinned.len());
         assert!(thinned.contains(&points[12_345]) && thinned.contains(&points[40_001]));
-        assert_eq!(
-            (thinned.first(), thinned.last()),
-            (points.first(), points.last())
-        );
+        assert_eq!((thinned.first(), thinned.last()), (points.first(), points.last()));
         assert!(thinned.is_sorted_by(|a, b| a.0 <= b.0), "order is kept");
     }
 
     #[test]
     fn bands_keep_their_widest_extent() {
-        let mut points: Vec<_> = noisy(5000)
-            .into_iter()
-            .map(|(x, y)| (x, y + 1.0, y - 1.0))
-            .collect();
+        let mut points: Vec<_> = noisy(5000).into_iter().map(|(x, y)| (x, y + 1.0, y - 1.0)).collect();
         points[2500].1 = 50.0;
         points[2501].2 = -50.0;
         let thinned = band(&points);

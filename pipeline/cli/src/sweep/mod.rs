@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use spec::record::Outcome;
-use tracker::{Reader, Tracker};
+use tracker::{Environment, Reader, Tracker};
 
 use crate::args::Sweep;
 use crate::output::duration;
@@ -39,7 +39,7 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     } else {
         let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
         say(format!("{} runs to train, {skipped} skipped, {} at a time{estimate}", queue.len(), planned.jobs));
-        train_all(&planned, &queue, &tracker, &stop, quiet, args.fail_fast)
+        train_all(&planned, &queue, &tracker, &stop, &Arc::new(environment::current()), quiet, args.fail_fast)
     };
     tracker.close().context("closing the results")?;
     if !outcomes.is_empty() {
@@ -54,21 +54,31 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
         return Ok(ExitCode::from(code));
     }
     if failed > 0 {
-        eprintln!("{} {failed} runs failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again", crate::output::error_word());
+        eprintln!(
+            "{} {failed} runs failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
+            crate::output::error_word()
+        );
         return Ok(ExitCode::from(error::FAILED));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Trains the queue on as many threads as there are jobs. Returns the outcome of every run that ended.
-fn train_all(planned: &Planned, queue: &[&Item], tracker: &Tracker, stop: &Stop, quiet: bool, fail_fast: bool) -> Vec<Outcome> {
-    let environment = Arc::new(environment::current());
+fn train_all(
+    planned: &Planned,
+    queue: &[&Item],
+    tracker: &Tracker,
+    stop: &Stop,
+    environment: &Arc<Environment>,
+    quiet: bool,
+    fail_fast: bool,
+) -> Vec<Outcome> {
     let progress = Progress::new(queue, planned.jobs, quiet);
     let next = AtomicUsize::new(0);
     worker::quiet_panics();
     std::thread::scope(|scope| {
         let work = |slot: usize| {
-            let (progress, next, environment) = (&progress, &next, &environment);
+            let (progress, next, environment) = (&progress, &next, environment);
             move || {
                 let mut outcomes = vec![];
                 while !stop.requested() {
@@ -115,3 +125,6 @@ fn planned_failures(db: &Path, planned: &Planned) -> Result<usize> {
     let known = Tracker::known(db, &ids)?;
     Ok(known.iter().flatten().filter(|k| k.outcome == Some(Outcome::Failed)).count())
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,8 +48,10 @@ impl Progress {
             (false, false) => View::Lines,
             (false, true) => {
                 let all = MultiProgress::new();
-                let slot_style = ProgressStyle::with_template("  {bar:20.cyan/dim} {pos:>6}/{len:<6} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-                let total_style = ProgressStyle::with_template("{bar:24.green/dim} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+                let slot_style = ProgressStyle::with_template("  {bar:20.cyan/dim} {pos:>6}/{len:<6} {wide_msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                let total_style =
+                    ProgressStyle::with_template("{bar:24.green/dim} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
                 let bars = (0..slots).map(|_| all.add(ProgressBar::new(1).with_style(slot_style.clone()))).collect();
                 let total = all.add(ProgressBar::new(1000).with_style(total_style));
                 total.enable_steady_tick(Duration::from_millis(500));
@@ -144,7 +146,8 @@ impl Progress {
         let share = if self.work > 0.0 { (done / self.work).min(1.0) } else { 0.0 };
         let elapsed = self.started.elapsed().as_secs_f64();
         // The first seconds say little about the rest.
-        let left = if share > 0.01 && elapsed > 2.0 { format!(", {} left", duration(elapsed * (1.0 - share) / share)) } else { String::new() };
+        let left =
+            if share > 0.01 && elapsed > 2.0 { format!(", {} left", duration(elapsed * (1.0 - share) / share)) } else { String::new() };
         total.set_position((share * 1000.0) as u64);
         total.set_message(format!("{}/{} runs · {}{left}", self.done.load(Ordering::Relaxed), self.total, duration(elapsed)));
     }

@@ -27,7 +27,15 @@ pub fn quiet_panics() {
 }
 
 /// Trains a run and records how it ended. `None`: the results can't be written, so the sweep can't go on.
-pub fn train(item: &Item, planned: &Planned, tracker: &Tracker, environment: &Arc<Environment>, stop: &Stop, progress: &Progress, slot: usize) -> Option<Outcome> {
+pub fn train(
+    item: &Item,
+    planned: &Planned,
+    tracker: &Tracker,
+    environment: &Arc<Environment>,
+    stop: &Stop,
+    progress: &Progress,
+    slot: usize,
+) -> Option<Outcome> {
     progress.begin(slot, item);
     let sink = match tracker.start(&item.run, environment) {
         Ok(sink) => sink,

@@ -15,7 +15,8 @@ pub(super) const MINI: &str = "fashion-mnist-mini";
 const FULL: &str = "fashion-mnist";
 
 /// File names, for the embedded and the full set alike: training images and labels, test images and labels.
-const FILES: [&str; 4] = ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"];
+const FILES: [&str; 4] =
+    ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"];
 
 macro_rules! embedded {
     ($name:literal) => {
@@ -40,10 +41,7 @@ pub(super) fn choice() -> Choice {
 }
 
 pub(super) fn load_mini() -> Result<Dataset, DataError> {
-    assemble(MINI, |i| {
-        let open = || Ok(Box::new(EMBEDDED[i]) as Box<dyn Read>);
-        read(&format!("embedded {}", FILES[i]), &open)
-    })
+    assemble(MINI, |i| read(format!("embedded {}", FILES[i]), move || Ok(Box::new(EMBEDDED[i]))))
 }
 
 /// Reads the four files from the first place that has them.
@@ -58,8 +56,7 @@ pub(super) fn load(data_dir: Option<&PathBuf>) -> Result<Dataset, DataError> {
     };
     assemble(FULL, |i| {
         let path = place.join(FILES[i]);
-        let open = || open_file(&path);
-        read(&path.display().to_string(), &open)
+        read(path.display().to_string(), move || open_file(&path))
     })
 }
 
@@ -83,9 +80,10 @@ fn places(data_dir: Option<&PathBuf>, cache: Option<PathBuf>, home: Option<PathB
 /// One file: image files have three dimensions, label files one.
 type Idx = (Vec<u32>, Vec<u8>);
 
-fn read<'a>(place: &str, open: &'a dyn Fn() -> io::Result<Box<dyn Read + 'a>>) -> Result<Idx, DataError> {
-    let source = Source { place: place.to_owned(), open };
-    if place.contains("idx3") {
+fn read(place: String, open: impl Fn() -> io::Result<Box<dyn Read>> + 'static) -> Result<Idx, DataError> {
+    let has_images = place.contains("idx3");
+    let source = Source { place, open: Box::new(open) };
+    if has_images {
         source.read::<3>().map(|(sizes, bytes)| (sizes.to_vec(), bytes))
     } else {
         source.read::<1>().map(|(sizes, bytes)| (sizes.to_vec(), bytes))

@@ -13,7 +13,7 @@ use super::DataError;
 pub(super) struct Source<'a> {
     /// What messages call it.
     pub place: String,
-    pub open: &'a dyn Fn() -> io::Result<Box<dyn Read + 'a>>,
+    pub open: Box<dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a>,
 }
 
 /// No dataset of this kind is anywhere near this many bytes; a header that claims more is lying.
@@ -43,7 +43,9 @@ impl Source<'_> {
         // 0x08 is the code of unsigned bytes, the last byte the number of dimensions.
         let expected = 0x0800 + u32::try_from(DIMS).unwrap_or(0);
         if magic != expected {
-            return Err(self.error(format!("is not an IDX file of bytes in {DIMS} dimensions: its magic number is {magic:#010x}, not {expected:#010x}")));
+            return Err(self.error(format!(
+                "is not an IDX file of bytes in {DIMS} dimensions: its magic number is {magic:#010x}, not {expected:#010x}"
+            )));
         }
         let mut sizes = [0u32; DIMS];
         for size in &mut sizes {
@@ -63,7 +65,9 @@ impl Source<'_> {
             match stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => found += n as u64,
-                Err(e) => return Err(self.error(format!("is truncated or damaged after {found} of {claimed} bytes ({e}); download it again"))),
+                Err(e) => {
+                    return Err(self.error(format!("is truncated or damaged after {found} of {claimed} bytes ({e}); download it again")));
+                }
             }
             if found > claimed {
                 return Err(self.error(format!("holds more than the {claimed} bytes that its header claims")));

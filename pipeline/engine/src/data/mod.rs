@@ -81,7 +81,7 @@ impl Dataset {
             hash.update(&part.images);
             hash.update(&part.labels);
         }
-        let checksum = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let checksum = spec::hex(&hash.finalize());
         let (mean, deviation) = pixel_statistics(&train.images);
         Dataset { name, checksum, shape, classes, train, test, mean, deviation }
     }
@@ -97,7 +97,7 @@ impl Dataset {
     ///
     /// # Errors
     /// When there are fewer examples than the configuration asks for.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of a count below 2^32")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count below 2^32")]
     pub fn divide(&self, config: &Config) -> Result<Division, Error> {
         let n = u32::try_from(self.train.labels.len()).map_err(|_| Error::Mismatch("more than 2^32 images".into()))?;
         let held_out = (self.train.labels.len() as f64 * config.float("validation_fraction")?).round() as usize;
@@ -131,7 +131,6 @@ impl Dataset {
 }
 
 /// Mean and standard deviation of bytes on a scale of 0 to 1, from exact integer sums.
-#[expect(clippy::cast_precision_loss, reason = "sums of bytes stay below 2^53 up to 10^11 pixels")]
 fn pixel_statistics(bytes: &[u8]) -> (f64, f64) {
     let (mut sum, mut squares) = (0u64, 0u64);
     for b in bytes {

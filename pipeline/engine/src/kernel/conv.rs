@@ -124,7 +124,16 @@ pub(crate) fn conv2d_forward<T: Real>(g: &Geometry, output: [usize; 2], x: &[T],
 
 /// Gradients of [`conv2d_forward`] given `dy`: to the input (if wanted), the weights and the bias.
 #[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
-pub(crate) fn conv2d_backward<T: Real>(g: &Geometry, output: [usize; 2], x: &[T], w: &[T], y: &[T], dy: &[T], relu: bool, want_dx: bool) -> (Option<Vec<T>>, Vec<T>, Vec<T>) {
+pub(crate) fn conv2d_backward<T: Real>(
+    g: &Geometry,
+    output: [usize; 2],
+    x: &[T],
+    w: &[T],
+    y: &[T],
+    dy: &[T],
+    relu: bool,
+    want_dx: bool,
+) -> (Option<Vec<T>>, Vec<T>, Vec<T>) {
     let (pixels, window) = (output[0] * output[1], g.window_len());
     let filters = w.len() / window;
     let mut dx = want_dx.then(|| vec![T::zero(); x.len()]);

@@ -15,7 +15,15 @@ pub(crate) fn dense_forward<T: Real>(x: &[T], w: &[T], b: &[T], batch: usize, re
 }
 
 /// Gradients of [`dense_forward`] given `dy`: to the input (if wanted), the weights and the bias.
-pub(crate) fn dense_backward<T: Real>(x: &[T], w: &[T], y: &[T], dy: &[T], batch: usize, relu: bool, want_dx: bool) -> (Option<Vec<T>>, Vec<T>, Vec<T>) {
+pub(crate) fn dense_backward<T: Real>(
+    x: &[T],
+    w: &[T],
+    y: &[T],
+    dy: &[T],
+    batch: usize,
+    relu: bool,
+    want_dx: bool,
+) -> (Option<Vec<T>>, Vec<T>, Vec<T>) {
     let (inputs, outputs) = (x.len() / batch, y.len() / batch);
     let masked;
     let dz = if relu {

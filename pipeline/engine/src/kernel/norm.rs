@@ -27,6 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "sums that are exact in floating point")]
     fn small_large_and_broken_values() {
         let counting: Vec<f32> = (1..=100u8).map(f32::from).collect();
         assert_eq!(sum_of_squares(&counting), 338_350.0);

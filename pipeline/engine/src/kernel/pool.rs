@@ -39,9 +39,8 @@ fn is_pairs(g: &Geometry) -> bool {
 
 /// Whether `candidate` replaces the maximum so far.
 fn exceeds<T: Real>(candidate: T, best: T) -> bool {
-    #[expect(clippy::eq_op, reason = "only NaN differs from itself")]
-    let candidate_is_nan = candidate != candidate;
-    candidate > best || (candidate_is_nan && best == best)
+    let is_nan = |v: T| v.partial_cmp(&v).is_none();
+    candidate > best || (is_nan(candidate) && !is_nan(best))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "places within one plane, which is far below 2^32 pixels")]

@@ -16,7 +16,7 @@ pub(super) struct Conv2d {
 impl Conv2d {
     pub(super) fn new(input: &[usize], filters: usize, kernel: usize, relu: bool) -> std::result::Result<Self, String> {
         let [channels, h, w] = *input else { return Err(format!("takes [channels, height, width], not {input:?}")) };
-        if kernel % 2 == 0 {
+        if kernel.is_multiple_of(2) {
             return Err(format!("a kernel of even size {kernel} can't keep the image's size; use an odd one"));
         }
         let padding = kernel / 2;

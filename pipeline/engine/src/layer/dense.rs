@@ -28,10 +28,7 @@ impl Op for Dense {
 
     fn parameters(&self) -> Vec<ParameterSpec> {
         let init = Init::for_activation(self.relu, self.inputs, self.units);
-        vec![
-            ParameterSpec { shape: vec![self.inputs, self.units], init },
-            ParameterSpec { shape: vec![self.units], init: Init::Zero },
-        ]
+        vec![ParameterSpec { shape: vec![self.inputs, self.units], init }, ParameterSpec { shape: vec![self.units], init: Init::Zero }]
     }
 
     fn multiply_adds(&self) -> u64 {

@@ -64,9 +64,14 @@ pub(crate) struct ParameterSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Init {
     /// Bound √(6 / fan_in), for a layer before a ReLU (He et al. 2015, equation 10).
-    He { fan_in: usize },
+    He {
+        fan_in: usize,
+    },
     /// Bound √(6 / (fan_in + fan_out)), for a linear output (Glorot & Bengio 2010, equation 16).
-    Glorot { fan_in: usize, fan_out: usize },
+    Glorot {
+        fan_in: usize,
+        fan_out: usize,
+    },
     Zero,
 }
 
@@ -76,7 +81,6 @@ impl Init {
         if relu { Init::He { fan_in } } else { Init::Glorot { fan_in, fan_out } }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "layer sizes are far below 2^53")]
     pub(crate) fn bound(self) -> f64 {
         match self {
             Init::He { fan_in } => (6.0 / fan_in as f64).sqrt(),
@@ -135,9 +139,15 @@ pub(crate) struct Layer {
 
 /// What a forward pass leaves for the backward pass.
 enum Saved {
-    Kernels { x: Tensor, y: Tensor },
+    Kernels {
+        x: Tensor,
+        y: Tensor,
+    },
     /// A small tape of candle's autograd: from a variable that holds the input to the output.
-    Composed { x: Var, y: Tensor },
+    Composed {
+        x: Var,
+        y: Tensor,
+    },
 }
 
 impl Layer {

@@ -1,5 +1,6 @@
 //! Every operation that a model can use: against PyTorch's numbers, against finite differences in double precision over
 //! random shapes, and kernels against compositions.
+#![allow(clippy::cast_possible_truncation, reason = "small numbers in test cases")]
 
 use candle_core::{DType, Device, Tensor, Var};
 use proptest::prelude::*;
@@ -140,7 +141,13 @@ impl Case {
     }
     fn geometry(&self, kernel: [usize; 2]) -> (Geometry, [usize; 2]) {
         let (shape, _) = self.get("input");
-        let g = Geometry { channels: shape[1], input: [shape[2], shape[3]], kernel, stride: self.pair("stride"), padding: self.pair("padding") };
+        let g = Geometry {
+            channels: shape[1],
+            input: [shape[2], shape[3]],
+            kernel,
+            stride: self.pair("stride"),
+            padding: self.pair("padding"),
+        };
         let (out, _) = self.get("output");
         assert_eq!(g.output(), Some([out[2], out[3]]));
         (g, [out[2], out[3]])
@@ -159,9 +166,8 @@ fn agrees_with_pytorch() {
     for case in cases.as_array().unwrap().iter().cloned().map(Case) {
         let op = case.0["op"].as_str().unwrap().to_owned();
         *seen.entry(op.clone()).or_default() += 1;
-        let ((shape, x), (_, y), (_, dy), (_, dx)) = (case.get("input"), case.get("output"), case.get("grad_output"), match op.as_str() {
-            _ => case.get("grad_input"),
-        });
+        let ((shape, x), (_, y), (_, dy), (_, dx)) =
+            (case.get("input"), case.get("output"), case.get("grad_output"), case.get("grad_input"));
         match op.as_str() {
             "conv2d" => {
                 let (p, gp) = (case.list("params"), case.list("grad_params"));

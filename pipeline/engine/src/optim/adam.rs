@@ -63,7 +63,6 @@ impl Rule for Adam {
     const STATES: usize = 2;
     type Step = AdamStep;
 
-    #[expect(clippy::cast_precision_loss, reason = "step counts are far below 2^53")]
     fn begin(&self, lr: f64, t: u64) -> AdamStep {
         let t = t as f64;
         AdamStep { adam: *self, rate: lr / (1.0 - self.beta1.powf(t)), root_correction: 1.0 / (1.0 - self.beta2.powf(t)).sqrt() }

@@ -1,4 +1,5 @@
 //! Whole trainings: against PyTorch from the same weights and batches, and against themselves.
+#![allow(clippy::cast_possible_truncation, reason = "small numbers in test cases")]
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value as Json;

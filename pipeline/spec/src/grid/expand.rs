@@ -45,18 +45,20 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     }
     let mut arms: Vec<Arm> = vec![];
     let mut seen = BTreeSet::new();
-    for config in resolved {
+    for (cell, config) in cells.iter().zip(resolved) {
         // An explicit row may repeat a cell of the grid; it is the same arm.
         if seen.insert(config.arm_id()) {
-            arms.push(arm(&axes, config));
+            arms.push(arm(&axes, cell, config));
         }
     }
     Ok((axes, arms))
 }
 
 /// Labels an arm with what varies: names stand alone (`adam`), a switch that is on stands for itself (`nesterov`).
-fn arm(axes: &[String], config: Config) -> Arm {
-    let axes: Vec<(String, Value)> = axes.iter().filter_map(|k| Some((k.clone(), config.get(k)?.clone()))).collect();
+fn arm(axes: &[String], cell: &Cell, config: Config) -> Arm {
+    // A key that the file never mentions for this arm is at its default; naming it would suggest that it was varied.
+    let named = axes.iter().filter(|k| cell.contains_key(k.as_str()));
+    let axes: Vec<(String, Value)> = named.filter_map(|k| Some((k.clone(), config.get(k)?.clone()))).collect();
     let is_name = |key: &str| Set::ALL.iter().any(|s| s.key() == key);
     let words: Vec<String> = axes
         .iter()
@@ -109,7 +111,7 @@ impl Expander<'_> {
                 cells.retain(|cell| !self.holds(condition, cell));
                 if cells.len() == before {
                     let error = self.source.error(condition.span.clone(), "this [[exclude]] matches no arm");
-                    return Err(error.help("check its values against the axes; a range's values are rounded to six digits"));
+                    return Err(error.help("check its values against the axes; a range's values are rounded as `pipeline plan` shows them"));
                 }
             }
         } else if !self.grid.rows.is_empty() {
@@ -137,7 +139,10 @@ impl Expander<'_> {
         if runs > self.limits.max_runs {
             let count = if runs == u64::MAX { "more than 10^19".to_owned() } else { runs.to_string() };
             let message = format!("the grid has {count} runs ({seeds} seeds each), more than the limit of {}", self.limits.max_runs);
-            return Err(self.source.error(self.grid.seeds_span.clone(), message).help("raise the limit with --max-runs, or shorten an axis"));
+            return Err(self
+                .source
+                .error(self.grid.seeds_span.clone(), message)
+                .help("raise the limit with --max-runs, or shorten an axis"));
         }
         Ok(())
     }
@@ -234,7 +239,9 @@ impl Expander<'_> {
         }
         match (cell.get("epochs"), cell.get("steps")) {
             (Some(_), None) | (None, Some(_)) => Ok(config),
-            (None, None) => Err(self.source.error(self.grid.base_span.clone(), "the length of training is missing").help("give `epochs` or `steps`")),
+            (None, None) => {
+                Err(self.source.error(self.grid.base_span.clone(), "the length of training is missing").help("give `epochs` or `steps`"))
+            }
             (Some(e), Some(s)) => {
                 let later = if e.span.start > s.span.start { e } else { s };
                 Err(self.source.error(later.span.clone(), "give either `epochs` or `steps`, not both"))

@@ -44,10 +44,7 @@ pub trait Catalog {
 /// A grid file as written, keys and values checked one by one.
 #[derive(Debug)]
 struct Grid {
-    question: String,
-    hypothesis: Option<String>,
-    metric: Metric,
-    targets: Vec<(Metric, f64)>,
+    study: Header,
     base: Vec<Setting>,
     /// Where `[base]` stands, for what is missing from it.
     base_span: Span,
@@ -57,6 +54,15 @@ struct Grid {
     rows: Vec<Vec<Setting>>,
     seeds: Vec<u64>,
     seeds_span: Span,
+}
+
+/// `[study]`.
+#[derive(Debug)]
+struct Header {
+    question: String,
+    hypothesis: Option<String>,
+    metric: Metric,
+    targets: Vec<(Metric, f64)>,
 }
 
 /// `key = value`.
@@ -109,10 +115,10 @@ impl Study {
         let (axes, arms) = expand::expand(&grid, source, catalog, limits)?;
         Ok(Study {
             name: name.to_owned(),
-            question: grid.question,
-            hypothesis: grid.hypothesis,
-            metric: grid.metric,
-            targets: grid.targets,
+            question: grid.study.question,
+            hypothesis: grid.study.hypothesis,
+            metric: grid.study.metric,
+            targets: grid.study.targets,
             axes,
             arms,
             seeds: grid.seeds,
@@ -120,3 +126,6 @@ impl Study {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::range::spaced;
-use super::{Axis, Block, Condition, Grid, Limits, Setting, Span};
+use super::{Axis, Block, Condition, Grid, Header, Limits, Setting, Span};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::metric::{Metric, Split};
 use crate::value::Value;
@@ -35,7 +35,7 @@ pub(super) fn parse(source: Source<'_>, vocabulary: &Vocabulary, limits: Limits)
 
     let study = section("study").ok_or_else(|| missing(source, "[study]", "question = \"…\""))?;
     let base = section("base").ok_or_else(|| missing(source, "[base]", "dataset, model, optimizer, lr, …"))?;
-    let (metric, targets, question, hypothesis) = p.study(study)?;
+    let study = p.study(study)?;
     let base_settings = p.settings(p.table(base, "base")?, "[base]")?;
 
     let mut blocks = vec![Block::default()];
@@ -55,15 +55,12 @@ pub(super) fn parse(source: Source<'_>, vocabulary: &Vocabulary, limits: Limits)
         }
     }
     let exclude = p.tables(section("exclude"), "exclude")?.into_iter().map(|t| p.condition(t, "[[exclude]]")).collect::<Result<_>>()?;
-    let rows = p
-        .tables(section("runs"), "runs")?
-        .into_iter()
-        .map(|t| p.settings(p.table(t, "runs")?, "[[runs]]"))
-        .collect::<Result<_>>()?;
+    let rows =
+        p.tables(section("runs"), "runs")?.into_iter().map(|t| p.settings(p.table(t, "runs")?, "[[runs]]")).collect::<Result<_>>()?;
     let (seeds, seeds_span) = p.replicates(section("replicates"))?;
     // The header line of [base] is where a missing key would go.
     let base_span = base.span();
-    Ok(Grid { question, hypothesis, metric, targets, base: base_settings, base_span, blocks, exclude, rows, seeds, seeds_span })
+    Ok(Grid { study, base: base_settings, base_span, blocks, exclude, rows, seeds, seeds_span })
 }
 
 fn missing(source: Source<'_>, section: &str, content: &str) -> Diagnostic {
@@ -112,7 +109,7 @@ impl Parser<'_> {
         }
     }
 
-    fn study(&self, value: Entry<'_, '_>) -> Result<(Metric, Vec<(Metric, f64)>, String, Option<String>)> {
+    fn study(&self, value: Entry<'_, '_>) -> Result<Header> {
         let table = self.table(value, "study")?;
         self.known(table, &["question", "hypothesis", "metric", "targets"], "key in [study]:")?;
         let question = table.get("question").ok_or_else(|| {
@@ -138,7 +135,7 @@ impl Parser<'_> {
                 }
             }
         }
-        Ok((metric, targets, question, hypothesis))
+        Ok(Header { question, hypothesis, metric, targets })
     }
 
     /// A metric to decide on: not one of the test split, which is read once, at the end.
@@ -270,7 +267,8 @@ impl Parser<'_> {
     fn range(&self, key: &Key, table: &DeTable<'_>, span: &Span) -> Result<Vec<(Value, Span)>> {
         self.known(table, &["log", "linear", "points"], "key in a range:")?;
         let wrong = |message: &str| {
-            self.error(span.clone(), message.to_owned()).help("a range is { log = [1e-4, 10], points = 11 } or { linear = [0, 1], points = 5 }")
+            self.error(span.clone(), message.to_owned())
+                .help("a range is { log = [1e-4, 10], points = 11 } or { linear = [0, 1], points = 5 }")
         };
         let (ends, log) = match (table.get("log"), table.get("linear")) {
             (Some(e), None) => (e, true),
@@ -329,9 +327,8 @@ impl Parser<'_> {
     fn when(&self, value: Entry<'_, '_>) -> Result<Block> {
         let table = self.table(value, "when")?;
         self.known(table, &["if", "set", "grid", "zip"], "key in [[when]]:")?;
-        let condition = table.get("if").ok_or_else(|| {
-            self.error(value.span(), "[[when]] needs a condition").help("if = { optimizer = \"sgd\" }")
-        })?;
+        let condition =
+            table.get("if").ok_or_else(|| self.error(value.span(), "[[when]] needs a condition").help("if = { optimizer = \"sgd\" }"))?;
         let mut block = Block { condition: Some(self.condition(condition, "if")?), ..Block::default() };
         if let Some(set) = table.get("set") {
             block.set = self.settings(self.table(set, "set")?, "set")?;
@@ -389,11 +386,10 @@ impl Parser<'_> {
         let found = match (&key.kind, value.get_ref()) {
             (Kind::Bool, DeValue::Boolean(b)) => Value::Bool(*b),
             (Kind::Bool, _) => return Err(wrong("true or false")),
-            (Kind::Int(_), DeValue::Integer(_)) => Value::Int(self.int(value, key.name)?),
+            (Kind::Int(_) | Kind::BatchSize, DeValue::Integer(_)) => Value::Int(self.int(value, key.name)?),
             (Kind::Int(_), _) => return Err(wrong("a whole number")),
             (Kind::Float(_) | Kind::OpenFloat(..), DeValue::Integer(_) | DeValue::Float(_)) => Value::Float(self.float(value, key.name)?),
             (Kind::Float(_) | Kind::OpenFloat(..), _) => return Err(wrong("a number")),
-            (Kind::BatchSize, DeValue::Integer(_)) => Value::Int(self.int(value, key.name)?),
             (Kind::BatchSize, DeValue::String(s)) if s == "full" => Value::Text("full".into()),
             (Kind::BatchSize, _) => return Err(wrong("a number of examples or \"full\"")),
             (Kind::Choice(set), DeValue::String(s)) => {
@@ -431,7 +427,6 @@ impl Parser<'_> {
     }
 
     /// A finite number; integers are numbers too.
-    #[expect(clippy::cast_precision_loss, reason = "configuration values are far below 2^53, or meant approximately")]
     fn float(&self, value: Entry<'_, '_>, name: &str) -> Result<f64> {
         let x = match value.get_ref() {
             DeValue::Float(f) => f.as_str().parse().unwrap_or(f64::NAN),

@@ -52,12 +52,14 @@ fn every_record_reads_back() {
     let mut sink = tracker.start(run, &environment).unwrap();
     sink.begin(&facts()).unwrap();
     // More than a buffer, with every kind of broken number.
-    let losses: Vec<f64> = (1..=300).map(|i| match i {
-        298 => f64::INFINITY,
-        299 => f64::NEG_INFINITY,
-        300 => f64::NAN,
-        i => f64::from(i) / 7.0,
-    }).collect();
+    let losses: Vec<f64> = (1..=300)
+        .map(|i| match i {
+            298 => f64::INFINITY,
+            299 => f64::NEG_INFINITY,
+            300 => f64::NAN,
+            i => f64::from(i) / 7.0,
+        })
+        .collect();
     for (i, loss) in losses.iter().enumerate() {
         sink.step(&step(i as u64 + 1, *loss)).unwrap();
     }
@@ -100,7 +102,10 @@ fn an_unfinished_run_starts_over_and_a_changed_grid_keeps_what_was_trained() {
     let known = |ids: &[&str]| Tracker::known(&path, ids).unwrap();
     let before = known(&[&all[0].id, &all[1].id, &all[2].id, "absent"]);
     let state = |k: &Option<Known>| k.as_ref().map(|k| (k.started, k.outcome));
-    assert_eq!(before.iter().map(state).collect::<Vec<_>>(), [Some((true, None)), Some((true, Some(Outcome::Completed))), Some((false, None)), None]);
+    assert_eq!(
+        before.iter().map(state).collect::<Vec<_>>(),
+        [Some((true, None)), Some((true, Some(Outcome::Completed))), Some((false, None)), None]
+    );
 
     study.arms.remove(1); // all[1] and all[3] leave the study; all[1] has been trained
     let tracker = Tracker::open(&path, std::slice::from_ref(&study)).unwrap();
@@ -139,7 +144,15 @@ fn views_leave_diverged_runs_in_and_out_of_the_right_places() {
     let reader = Reader::open(&path).unwrap();
     let text = |sql: &str| {
         let answer = reader.query(sql).unwrap();
-        answer.rows.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join("\n").replace("Integer", "").replace("Real", "").replace("Text", "")
+        answer
+            .rows
+            .iter()
+            .map(|r| format!("{r:?}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace("Integer", "")
+            .replace("Real", "")
+            .replace("Text", "")
     };
     let summary = text("SELECT arm, runs, finished, diverged, missing, median, minimum, maximum FROM arm_summary");
     assert_eq!(summary, "[(\"lr=0.1\"), (2), (2), (0), (0), (0.5), (0.4), (0.6)]\n[(\"lr=1\"), (2), (0), (1), (1), Null, Null, Null]");

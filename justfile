@@ -1,0 +1,55 @@
+# Recipes of the pipeline. `just` alone lists them.
+
+set positional-arguments
+
+pipeline := "target/release/pipeline"
+
+_list:
+    @just --list --unsorted
+
+# Quiet once it has been built; the first build takes minutes and should show that it lives.
+_build:
+    @if [ -x {{pipeline}} ]; then cargo build --release --quiet --bin pipeline; else cargo build --release --bin pipeline; fi
+
+# Show what a sweep would run, and why (`just plan experiments/learning_rate.toml`)
+plan *args: _build
+    @{{pipeline}} plan "$@"
+
+# Train every run of experiments/*.toml (or of the grids named) that has no result yet, then write the reports
+sweep *args: _build
+    @{{pipeline}} sweep "$@"
+
+# Write reports/ from results/results.db; `just report --check` fails if they are stale
+report *args: _build
+    @{{pipeline}} report "$@"
+
+# Ask the database (`just query 'SELECT * FROM arm_summary'`); docs/querying.md has a dozen examples
+query *args: _build
+    @{{pipeline}} query "$@"
+
+# Count the runs of every study by outcome
+status *args: _build
+    @{{pipeline}} status "$@"
+
+# Show one run (`just show 3f2a`)
+show *args: _build
+    @{{pipeline}} show "$@"
+
+# List the datasets
+data *args: _build
+    @{{pipeline}} data "$@"
+
+# Run all tests
+test *args:
+    cargo test --release --workspace "$@"
+
+# Formatting, lints, documentation
+check:
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" cargo doc --release --workspace --no-deps --document-private-items --quiet
+
+# Regenerate what is derived and committed: JSON Schema of grid files, schema.sql, snapshots
+regenerate: _build
+    {{pipeline}} schema > experiments/grid.schema.json
+    UPDATE_SCHEMA=1 INSTA_UPDATE=always cargo test --release --workspace --quiet

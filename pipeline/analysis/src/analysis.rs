@@ -1,0 +1,60 @@
+//! All that is known of one study, worked out once.
+//! Made by the report; tables, figures and findings read it. It knows nothing of files.
+
+use spec::Metric;
+
+use crate::curves::Curves;
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::results::{ArmResult, State, arms};
+use crate::study_data::StudyData;
+use crate::verdict::{Verdict, best};
+
+/// A study summed up.
+#[derive(Clone, Debug)]
+pub struct Analysis<'a> {
+    pub data: &'a StudyData,
+    /// In the order of the grid.
+    pub arms: Vec<ArmResult<'a>>,
+    pub curves: Curves,
+    pub layout: Layout,
+    /// `None` if no arm has finished all its runs.
+    pub verdict: Option<Verdict>,
+}
+
+impl<'a> Analysis<'a> {
+    /// # Errors
+    /// When a data frame query fails.
+    pub fn of(data: &'a StudyData) -> Result<Self, Error> {
+        let arms = arms(data)?;
+        let all: Vec<usize> = (0..arms.len()).collect();
+        Ok(Analysis {
+            data,
+            curves: Curves::of(data)?,
+            layout: Layout::of(data, &arms),
+            verdict: best(&arms, &all, data.study.metric),
+            arms,
+        })
+    }
+
+    /// The metric that decides between arms.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.data.study.metric
+    }
+
+    /// How many runs of the study are in a state.
+    #[must_use]
+    pub fn count(&self, state: State) -> usize {
+        self.arms.iter().map(|arm| arm.count(state)).sum()
+    }
+
+    /// How many different seeds the runs have.
+    #[must_use]
+    pub fn seeds(&self) -> usize {
+        let mut seeds: Vec<u64> = self.data.runs.iter().map(|run| run.seed).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds.len()
+    }
+}

@@ -1,0 +1,31 @@
+//! What can go wrong between the database and the reports.
+//! Returned by everything public in this crate; the command line prints it.
+
+use std::path::PathBuf;
+
+/// Why reports can't be made, written or compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Tracker(#[from] tracker::Error),
+    /// A query on a data frame failed; a mistake of this program.
+    #[error("summing up the results: {0}")]
+    Frame(#[from] polars::error::PolarsError),
+    #[error("writing a table: {0}")]
+    Csv(String),
+    #[error("no study named {}; the database has {}", quoted(.wanted), or_none(.known))]
+    UnknownStudy { wanted: Vec<String>, known: Vec<String> },
+    /// The name would lead out of the folder of reports.
+    #[error("`{0}` can't be the name of a report's folder")]
+    StudyName(String),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { quoted(names) }
+}

@@ -1,0 +1,62 @@
+//! Figure `learning-curves`: training and validation loss against the epoch.
+//! Listed in `PLOTS`.
+
+use spec::{Metric, Quantity, Split};
+
+use super::{Plot, look};
+use crate::Analysis;
+use crate::figure::{Axis, Dash, Figure, Panel, Series};
+
+/// With more groups than this, both splits share a panel.
+const SEPARATE: usize = 2;
+const SPLITS: [Split; 2] = [Split::Train, Split::Validation];
+
+pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
+    let loss = |split| Metric { split, quantity: Quantity::Loss };
+    let points = a.curves.epochs.iter().filter(|((_, metric), _)| SPLITS.map(loss).contains(metric)).flat_map(|(_, points)| points);
+    points.clone().next()?;
+    let series = |group: usize, split: Split| -> Vec<Series> {
+        let of_arm = |arm: usize| Some(look::series(a, arm, a.curves.epochs.get(&(a.arms.get(arm)?.position, loss(split)))?));
+        a.layout.members(group).into_iter().filter_map(of_arm).collect()
+    };
+    let groups = 0..a.layout.groups.len();
+    let separate = groups.len() <= SEPARATE;
+    let panels = if separate {
+        let panel = |(group, split): (usize, Split)| Panel {
+            title: Some(match look::panel_title(a, group) {
+                Some(title) => format!("{title}: {}", split.name()),
+                None => split.name().into(),
+            }),
+            series: series(group, split),
+            rules: look::rules(a, loss(split)),
+        };
+        groups.flat_map(|group| SPLITS.map(|split| (group, split))).map(panel).collect()
+    } else {
+        let panel = |group: usize| {
+            // Validation first: the legend shows the first line of a label.
+            let mut both = series(group, Split::Validation);
+            both.extend(series(group, Split::Train).into_iter().map(|line| Series { dash: Some(Dash::Dotted), band: vec![], ..line }));
+            Panel { title: look::panel_title(a, group), series: both, rules: look::rules(a, loss(Split::Validation)) }
+        };
+        groups.map(panel).collect()
+    };
+    let lines = if separate { "Line" } else { "Solid: validation, dotted: training" };
+    let figure = Figure {
+        title: "Loss by epoch".into(),
+        subtitle: Some(format!("{lines}: median over seeds; band: quartiles.")),
+        x: Axis::linear("epoch"),
+        y: look::axis(loss(Split::Validation), "loss", look::values(points)),
+        panels,
+        legend: look::legend(a),
+    };
+    Some(Plot {
+        name: "learning-curves",
+        alt: "Training and validation loss against the epoch, one curve for each arm".into(),
+        caption: format!(
+            "Loss on the training split (or the part of it that is evaluated) and on the validation split, after each epoch; epoch 0 is \
+             before training. Median and quartiles over seeds; from its end on, a diverged run counts as worse than any other. From {}.",
+            look::runs_behind(a)
+        ),
+        svg: figure.svg(),
+    })
+}

@@ -1,0 +1,28 @@
+//! The figures of a report: each is one file here with its function, listed once in [`PLOTS`].
+//! Called by the report; they fill in `figure`'s plain data and know nothing of files or of how a figure is drawn.
+
+mod accuracy;
+mod final_metric;
+mod learning_curves;
+mod look;
+mod loss_per_step;
+mod sensitivity;
+
+use crate::Analysis;
+
+/// All figures, in the order of a report. One that has nothing to show gives `None`.
+pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 5] =
+    [final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
+
+/// A figure with what its page says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    /// Stem of its file.
+    pub name: &'static str,
+    /// What it shows, for readers who can't see it.
+    pub alt: String,
+    /// What it shows and how it was made.
+    pub caption: String,
+    /// The SVG document.
+    pub svg: String,
+}

@@ -1,0 +1,52 @@
+//! Where a report's numbers come from, and how to check them.
+//! Called by the page; it knows nothing of what was found.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use tracker::read::RunRecord;
+
+use crate::Analysis;
+use crate::number::{count, thousands};
+use crate::results::State;
+
+pub(super) fn of(a: &Analysis<'_>) -> String {
+    let (study, mut text) = (&a.data.study.name, String::new());
+    let with_result: Vec<&RunRecord> = a
+        .arms
+        .iter()
+        .flat_map(|arm| &arm.runs)
+        .filter(|run| matches!(run.state, State::Finished | State::Diverged))
+        .map(|run| run.record)
+        .collect();
+    let list = |of: &dyn Fn(&RunRecord) -> Option<String>| {
+        let distinct: BTreeSet<String> = with_result.iter().map(|run| of(run).unwrap_or_else(|| "not recorded".into())).collect();
+        if distinct.is_empty() { "none".to_owned() } else { distinct.into_iter().collect::<Vec<_>>().join(", ") }
+    };
+    let commit = |run: &RunRecord| {
+        let commit = run.git_commit.as_ref()?;
+        Some(if run.git_dirty == Some(true) { format!("`{commit}` with uncommitted changes") } else { format!("`{commit}`") })
+    };
+    let _ = writeln!(text, "- Program version: {}.", list(&|run| run.version.clone()));
+    let _ = writeln!(text, "- Git commit: {}.", list(&commit));
+    let _ = writeln!(text, "- Device: {}.", list(&|run| run.device.clone()));
+    let _ = writeln!(
+        text,
+        "- Read from the database: {} optimizer steps and {} evaluations.",
+        thousands(a.data.steps.run.len()),
+        thousands(a.data.evals.run.len())
+    );
+    let _ = writeln!(
+        text,
+        "- Every table and figure is from all runs of the study `{study}` that have a result ({}); [runs.csv](runs.csv) lists every run \
+         with its id, configuration axes, outcome and metrics.",
+        count(with_result.len(), "run")
+    );
+    let quoted = study.replace('\'', "''");
+    let _ = write!(
+        text,
+        "\nTo check the final metrics, ask the database with `pipeline query`:\n\n```sql\nSELECT * FROM arm_summary WHERE study = '{quoted}' \
+         ORDER BY position;\nSELECT * FROM run_summary WHERE study = '{quoted}';\n```\n"
+    );
+    text
+}

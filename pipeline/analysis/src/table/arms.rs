@@ -1,0 +1,51 @@
+//! Table `arms`: how the runs of each arm ended, and with what metrics.
+//! Listed in `TABLES`.
+
+use spec::{Metric, Quantity, Split};
+
+use super::{Cell, Column, Table};
+use crate::Analysis;
+use crate::error::Error;
+use crate::results::State;
+use crate::stats::median;
+
+#[expect(clippy::unnecessary_wraps, reason = "the type of all tables")]
+pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
+    let metric = a.metric();
+    let test = |quantity| Metric { split: Split::Test, quantity };
+    let name = metric.name();
+    let mut columns = vec![Column::new("arm"), Column::new("finished").parts("", &["finished", "runs"])];
+    columns.extend(["diverged", "failed", "missing"].map(Column::new));
+    columns.push(Column::new(format!("{name}: median [min–max]")).parts(name, &["median", "min", "max"]).metric(metric));
+    columns.push(Column::new("mean ± sd").parts(name, &["mean", "sd"]).metric(metric));
+    columns.push(Column::new("n"));
+    columns.push(Column::new("best during training").parts(name, &["best_median"]).metric(metric));
+    for quantity in [Quantity::Loss, Quantity::Accuracy] {
+        let metric = test(quantity);
+        columns.push(Column::new(format!("{metric}: mean ± sd")).parts(metric.name(), &["mean", "sd"]).metric(metric));
+    }
+    let alarm = |n: usize| Cell::Alarm(n as u64);
+    let rows = a.arms.iter().map(|arm| {
+        let last = arm.last(metric);
+        vec![
+            Cell::Text(arm.label.into()),
+            Cell::Of(arm.count(State::Finished) as u64, arm.runs.len() as u64),
+            alarm(arm.count(State::Diverged)),
+            alarm(arm.count(State::Failed)),
+            alarm(arm.count(State::Missing)),
+            Cell::spread(&last),
+            Cell::mean_sd(&last),
+            Cell::count(last.len()),
+            Cell::Value(median(&arm.best(metric))),
+            Cell::mean_sd(&arm.last(test(Quantity::Loss))),
+            Cell::mean_sd(&arm.last(test(Quantity::Accuracy))),
+        ]
+    });
+    let caption = format!(
+        "Arms in the order of the grid. `{name}` is taken at the end of training, over the n seeds whose runs finished; an arm \
+         with diverged, failed or missing runs is described by its other runs only. sd: standard deviation of the sample. Best \
+         during training: median over seeds of each run's best evaluation. Losses are mean cross-entropies in nats. ↑: higher \
+         is better, ↓: lower is better."
+    );
+    Ok(Some(Table { name: "arms", caption, in_page: true, columns, rows: rows.collect() }))
+}

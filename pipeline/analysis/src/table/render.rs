@@ -1,0 +1,108 @@
+//! A table as Markdown and as CSV.
+//! Called by the report; it knows nothing of what a table holds.
+
+use std::fmt::Write as _;
+
+use super::{Cell, Column, Table};
+use crate::error::Error;
+
+const NOTHING: &str = "–";
+
+impl Table {
+    /// A table in GitHub's Markdown, without its caption.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = String::new();
+        let headers: Vec<String> = self.columns.iter().map(Column::markdown).collect();
+        let _ = writeln!(text, "| {} |", headers.join(" | "));
+        let rules: Vec<&str> = (0..self.columns.len()).map(|i| if self.is_text(i) { "---" } else { "---:" }).collect();
+        let _ = writeln!(text, "| {} |", rules.join(" | "));
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().zip(&self.columns).map(|(cell, column)| cell.markdown(column)).collect();
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        text
+    }
+
+    fn is_text(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(row.get(column), Some(Cell::Text(_))))
+    }
+
+    /// Comma-separated values with one header line: full precision, empty for what is not known, compound cells taken apart.
+    ///
+    /// # Errors
+    /// When a row doesn't have the columns' parts; a mistake of this program.
+    pub fn csv(&self) -> Result<Vec<u8>, Error> {
+        let error = |e: &dyn std::fmt::Display| Error::Csv(format!("{}: {e}", self.name));
+        let mut writer = csv::Writer::from_writer(vec![]);
+        writer.write_record(self.columns.iter().flat_map(|column| &column.csv)).map_err(|e| error(&e))?;
+        for row in &self.rows {
+            let fields = row.iter().zip(&self.columns).flat_map(|(cell, column)| cell.csv(column.csv.len()));
+            writer.write_record(fields).map_err(|e| error(&e))?;
+        }
+        writer.into_inner().map_err(|e| error(&e))
+    }
+}
+
+impl Column {
+    fn markdown(&self) -> String {
+        let mut text = escape(&self.header);
+        if let Some(unit) = self.unit {
+            let _ = write!(text, " ({unit})");
+        }
+        match self.higher_is_better {
+            Some(true) => text.push_str(" ↑"),
+            Some(false) => text.push_str(" ↓"),
+            None => {}
+        }
+        text
+    }
+}
+
+impl Cell {
+    fn markdown(&self, column: &Column) -> String {
+        let number = |value: f64| column.format.text(value);
+        match self {
+            Cell::Text(text) => escape(text),
+            Cell::Count(n) | Cell::Alarm(n @ 0) => n.to_string(),
+            Cell::Alarm(n) => format!("**{n}**"),
+            Cell::Of(k, n) => format!("{k} of {n}"),
+            Cell::Value(Some(value)) => number(*value),
+            Cell::Spread(Some([middle, low, high])) => {
+                format!("{} [{}–{}]", number(*middle), number(*low), number(*high))
+            }
+            Cell::MeanSd(Some(mean), Some(deviation)) => column.format.with_deviation(*mean, *deviation),
+            Cell::MeanSd(Some(mean), None) => number(*mean),
+            Cell::Value(None) | Cell::Spread(None) | Cell::MeanSd(None, _) => NOTHING.into(),
+            Cell::Never => "not reached by half".into(),
+        }
+    }
+
+    /// As many fields as the column has parts.
+    fn csv(&self, parts: usize) -> Vec<String> {
+        let plain = |value: &f64| {
+            if value.is_finite() { value.to_string() } else { String::new() }
+        };
+        let mut fields = match self {
+            Cell::Text(text) => vec![guard(text)],
+            Cell::Count(n) | Cell::Alarm(n) => vec![n.to_string()],
+            Cell::Of(k, n) => vec![k.to_string(), n.to_string()],
+            Cell::Value(Some(value)) => vec![plain(value)],
+            Cell::Spread(Some(values)) => values.iter().map(plain).collect(),
+            Cell::MeanSd(mean, deviation) => [mean, deviation].into_iter().map(|x| x.as_ref().map(plain).unwrap_or_default()).collect(),
+            Cell::Value(None) | Cell::Spread(None) | Cell::Never => vec![],
+        };
+        fields.resize(parts.max(fields.len()), String::new());
+        fields
+    }
+}
+
+/// Text that can't end a table cell or start an HTML tag.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Text that a spreadsheet doesn't take for a formula.
+fn guard(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}

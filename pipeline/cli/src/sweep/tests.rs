@@ -1,0 +1,69 @@
+//! A run that fails is an outcome; the sweep goes on.
+
+use std::sync::Arc;
+
+use engine::Catalog;
+use spec::Study;
+use tracker::{Environment, Tracker};
+
+use super::*;
+use crate::plan::Action;
+
+const GRID: &str = r#"
+[study]
+question = "?"
+[base]
+dataset = "fashion-mnist-mini"
+model = "mlp"
+hidden = 4
+optimizer = "sgd"
+lr = 0.1
+train_examples = 64
+batch_size = 32
+steps = 4
+[replicates]
+seeds = 3
+"#;
+
+#[test]
+fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
+    let catalog = Catalog::new(None);
+    let study = Study::parse("s", "s.toml", GRID, &catalog, spec::Limits::default()).unwrap();
+    let good = catalog.dataset("fashion-mnist-mini").unwrap();
+    // A dataset whose images are missing makes the loader panic; it is put in place behind the checks.
+    let mut broken = engine::data::load("fashion-mnist-mini", None).unwrap();
+    broken.train.images.clear();
+    let broken = Arc::new(broken);
+    let device = engine::device::Device::Cpu;
+    let facts = engine::Plan::new(&study.arms[0].config, &good, &device).unwrap().facts().clone();
+    let mut items: Vec<Item> = study
+        .runs()
+        .map(|(arm, run)| Item {
+            study: study.name.clone(),
+            arm: arm.label.clone(),
+            run,
+            dataset: Arc::clone(&good),
+            facts: facts.clone(),
+            action: Action::Run("new".into()),
+            estimate_ms: None,
+        })
+        .collect();
+    items[0].dataset = broken;
+    items[1].run.config = spec::Config::default();
+
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("r.db");
+    let tracker = Tracker::open(&db, std::slice::from_ref(&study)).unwrap();
+    let planned = Planned { studies: vec![study], items, device, jobs: 1 };
+    let queue: Vec<&Item> = planned.to_run().collect();
+    let outcomes = train_all(&planned, &queue, &tracker, &Stop::default(), &Arc::new(Environment::default()), true, false);
+    tracker.close().unwrap();
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Completed]);
+
+    let ids: Vec<&str> = planned.items.iter().map(|i| i.run.id.as_str()).collect();
+    let known = Tracker::known(&db, &ids).unwrap();
+    let error = |i: usize| known[i].as_ref().unwrap().error.clone().unwrap_or_default();
+    assert!(error(0).starts_with("panicked at ") && error(0).contains("out of range"), "{}", error(0));
+    assert!(error(1).contains("the configuration has no usable"), "{}", error(1));
+    assert_eq!(planned_failures(&db, &planned).unwrap(), 2);
+}

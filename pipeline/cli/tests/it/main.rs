@@ -1,0 +1,10 @@
+//! End-to-end tests: the real binary on small real data. One binary, so that it is linked once.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on panics")]
+
+mod documents;
+mod plan;
+mod query;
+mod report;
+mod sweep;
+mod workspace;

@@ -1,0 +1,144 @@
+//! Sweeps: everything is logged, nothing is done twice, and how a sweep went leaves no trace in its results.
+
+use std::time::{Duration, Instant};
+
+use crate::workspace::{Outcome, TINY, Workspace};
+
+#[test]
+fn every_step_of_every_run_is_in_the_database_and_nothing_is_trained_twice() {
+    let w = Workspace::new(TINY);
+    let first = w.run(&["sweep"]);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert!(first.stderr.contains("4 runs to train, 0 skipped"), "{}", first.stderr);
+    assert!(first.stderr.contains("2 completed, 2 diverged"), "{}", first.stderr);
+    assert_eq!(first.stdout, "", "data goes to stdout, progress to stderr");
+
+    let [steps, logged] =
+        [0, 1].map(|i| w.rows("SELECT SUM(steps), (SELECT COUNT(*) FROM step) FROM run")[0].split(',').nth(i).unwrap().to_owned());
+    assert_eq!(steps, logged);
+    assert_eq!(w.rows("SELECT COUNT(*) FROM run WHERE outcome = 'completed' AND steps = 20"), ["2"]);
+    // Steps are numbered without gaps, and a diverged run ends with the step that shows it.
+    assert_eq!(w.rows("SELECT COUNT(*) FROM (SELECT run_id FROM step GROUP BY run_id HAVING MAX(step) != COUNT(*))"), ["0"]);
+    let last =
+        "SELECT COUNT(*) FROM run JOIN step ON run_id = id AND step = steps WHERE outcome = 'diverged' AND (loss > 100 OR NOT finite)";
+    assert_eq!(w.rows(last), ["2"]);
+    assert!(w.path("reports/tiny/report.md").exists() && w.path("reports/README.md").exists());
+
+    let (before, report) = (w.logged(), w.read("reports/tiny/report.md"));
+    let second = w.run(&["sweep"]);
+    assert_eq!(second.code, Some(0));
+    assert!(second.stderr.contains("nothing to train: all 4 runs have a result"), "{}", second.stderr);
+    assert_eq!((w.logged(), w.read("reports/tiny/report.md")), (before, report));
+}
+
+#[test]
+fn the_number_of_jobs_does_not_change_a_bit() {
+    let grid = TINY
+        .replace("seeds = 2", "seeds = 3")
+        .replace("model = \"mlp\"\nhidden = 8", "model = \"small-cnn\"")
+        .replace("epochs = 2", "steps = 5");
+    let results: Vec<Vec<String>> = ["1", "4"]
+        .map(|jobs| {
+            let w = Workspace::new(&grid);
+            w.ok(&["sweep", "-j", jobs]);
+            w.logged()
+        })
+        .into();
+    assert!(results[0].len() > 30);
+    assert_eq!(results[0], results[1]);
+}
+
+/// A grid that takes some seconds.
+fn slow() -> String {
+    TINY.replace("epochs = 2", "epochs = 60")
+        .replace("lr = [0.1, 1000]", "lr = [0.01, 0.1]")
+        .replace("hidden = 8", "hidden = 64")
+        .replace("batch_size = 32", "batch_size = 2")
+}
+
+/// Starts a sweep and waits until it has logged steps of its second run or later.
+fn started(w: &Workspace) -> std::process::Child {
+    let mut command = w.command(&["sweep", "-j", "1"]);
+    let child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let logged = || {
+        w.run(&["query", "--format", "csv", "SELECT COUNT(DISTINCT run_id) FROM step"])
+            .stdout
+            .lines()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0)
+    };
+    while logged() < 2 {
+        assert!(Instant::now() < deadline, "the sweep logs nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+#[test]
+fn a_killed_sweep_ends_with_the_same_tables_after_a_restart() {
+    let undisturbed = Workspace::new(&slow());
+    undisturbed.ok(&["sweep"]);
+    let w = Workspace::new(&slow());
+    let mut child = started(&w);
+    child.kill().unwrap(); // SIGKILL
+    child.wait().unwrap();
+    let unfinished = "SELECT COUNT(*) FROM run WHERE started_at IS NOT NULL AND outcome IS NULL";
+    assert_eq!(w.rows(unfinished), ["1"]);
+    let plan = w.ok(&["plan"]);
+    assert!(plan.contains("was cut off; starts over"), "{plan}");
+    w.ok(&["sweep"]);
+    assert_eq!(w.rows(unfinished), ["0"]);
+    assert_eq!(w.logged(), undisturbed.logged());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_finishes_the_batch_and_the_next_sweep_goes_on() {
+    let w = Workspace::new(&slow());
+    let child = started(&w);
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let outcome = Outcome::of(&child.wait_with_output().unwrap());
+    assert_eq!(outcome.code, Some(130));
+    assert_eq!(w.rows("SELECT COUNT(*) FROM run WHERE outcome = 'interrupted'"), ["1"]);
+    assert!(!w.path("results/results.db-wal").exists(), "a stopped sweep leaves one file, too");
+    assert!(w.ok(&["plan"]).contains("was interrupted; starts over"));
+    w.ok(&["sweep"]);
+    let undisturbed = Workspace::new(&slow());
+    undisturbed.ok(&["sweep"]);
+    assert_eq!(w.logged(), undisturbed.logged());
+}
+
+#[test]
+fn a_grown_grid_trains_only_what_is_new_and_force_trains_all() {
+    let w = Workspace::new(TINY);
+    w.ok(&["sweep", "--quiet"]);
+    w.write("experiments/tiny.toml", &TINY.replace("lr = [0.1, 1000]", "lr = [0.1, 0.3]"));
+    let grown = w.run(&["sweep"]);
+    assert!(grown.stderr.contains("2 runs to train, 2 skipped"), "{}", grown.stderr);
+    assert_eq!(w.rows("SELECT COUNT(*), (SELECT COUNT(*) FROM study_run) FROM run"), ["6,4"]);
+    assert!(w.run(&["sweep", "--force"]).stderr.contains("4 runs to train, 0 skipped"));
+}
+
+#[test]
+fn a_second_sweep_on_the_same_database_is_refused() {
+    let w = Workspace::new(&slow());
+    let mut child = started(&w);
+    let second = w.run(&["sweep"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("another sweep is writing to it"), "{}", second.stderr);
+}
+
+#[test]
+fn a_results_file_of_another_program_is_left_alone() {
+    let w = Workspace::new(TINY);
+    w.write("other.db", "this is not a database, and somebody may want to keep it");
+    let outcome = w.run(&["sweep", "--db", "other.db"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("not a results database of this program"), "{}", outcome.stderr);
+    assert!(w.read("other.db").starts_with("this is not a database"));
+}

@@ -1,0 +1,246 @@
+//! Grid files: what they expand to, and what their errors say.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::vocabulary::{Absent, Choice, Key, Kind};
+
+struct Toy(Vocabulary);
+
+impl Catalog for Toy {
+    fn vocabulary(&self) -> &Vocabulary {
+        &self.0
+    }
+    fn dataset_checksum(&self, dataset: &str) -> Result<String, String> {
+        if dataset == "broken" { Err("the file is truncated".into()) } else { Ok("c0ffee".into()) }
+    }
+}
+
+fn toy() -> Toy {
+    let choice = |name, keys| Choice { name, doc: "a choice", keys };
+    let momentum = || Key::float("momentum", 0.0..=0.9999, 0.0, "share of the previous update that is kept");
+    let gamma = Key { name: "gamma", kind: Kind::OpenFloat(0.0, 1.0), default: Absent::Required, doc: "factor" };
+    Toy(Vocabulary::new(
+        vec![choice("toys", vec![]), choice("broken", vec![])],
+        vec![
+            choice("sgd", vec![momentum(), Key::switch("nesterov", "look ahead")]),
+            choice("adam", vec![Key::float("beta1", 0.0..=0.99, 0.9, "smoothing")]),
+        ],
+        vec![choice("constant", vec![]), choice("exponential", vec![gamma])],
+    ))
+}
+
+const STUDY: &str = "[study]\nquestion = \"why?\"\n";
+const BASE: &str = "[base]\ndataset = \"toys\"\nmodel = \"mlp\"\noptimizer = \"sgd\"\nlr = 0.1\nbatch_size = 8\nepochs = 2\n";
+
+fn parse_limited(text: &str, max_runs: u64) -> Result<Study, Diagnostic> {
+    Study::parse("g", "g.toml", text, &toy(), Limits { max_runs })
+}
+
+fn parse(text: &str) -> Result<Study, Diagnostic> {
+    parse_limited(text, 1000)
+}
+
+/// The arms of a grid with the default [study] and [base], one label a line.
+fn arms(rest: &str) -> Vec<String> {
+    let base = BASE.lines().filter(|l| !rest.contains("[grid]\nlr") || !l.starts_with("lr")).collect::<Vec<_>>().join("\n");
+    let study = parse(&format!("{STUDY}{base}\n{rest}")).unwrap_or_else(|e| panic!("{e}"));
+    study.arms.iter().map(|a| a.label.clone()).collect()
+}
+
+#[test]
+fn a_base_alone_is_one_arm_with_all_defaults() {
+    let study = parse(&format!("{STUDY}{BASE}")).unwrap();
+    assert_eq!((study.arms.len(), &study.seeds[..], study.arms[0].label.as_str()), (1, &[0][..], "base"));
+    insta::assert_snapshot!(study.arms[0].config.json().replace(',', ",\n"), @r#"
+    {"batch_size":8,
+    "dataset":"toys",
+    "dataset_checksum":"c0ffee",
+    "divergence_factor":10000.0,
+    "epochs":2,
+    "eval_train_examples":1000,
+    "hidden":128,
+    "lr":0.1,
+    "model":"mlp",
+    "model_definition":"flatten,
+     dense 128 relu,
+     dense classes",
+    "momentum":0.0,
+    "nesterov":false,
+    "optimizer":"sgd",
+    "schedule":"constant",
+    "split_seed":0,
+    "validation_fraction":0.1,
+    "warmup_steps":0}
+    "#);
+}
+
+#[test]
+fn axes_multiply_in_the_order_of_the_file() {
+    let found = arms("[grid]\nlr = [0.1, 1]\nhidden = [16, 32]\n");
+    assert_eq!(found, ["lr=0.1 hidden=16", "lr=0.1 hidden=32", "lr=1 hidden=16", "lr=1 hidden=32"]);
+    assert_eq!(arms("[grid]\nlr = { log = [1e-3, 10], points = 3 }\n"), ["lr=0.001", "lr=0.1", "lr=10"]);
+    assert_eq!(arms("[grid]\nhidden = { linear = [8, 24], points = 3 }\n"), ["hidden=8", "hidden=16", "hidden=24"]);
+}
+
+#[test]
+fn zip_when_exclude_and_runs() {
+    assert_eq!(arms("[[zip]]\nhidden = [16, 32]\nmomentum = [0, 0.9]\n"), ["hidden=16 momentum=0", "hidden=32 momentum=0.9"]);
+    let base = BASE.replace("optimizer = \"sgd\"\n", "").replace("lr = 0.1\n", "");
+    let grid = "
+[grid]
+optimizer = [\"sgd\", \"adam\"]
+[[when]]
+if = { optimizer = \"sgd\" }
+zip = { momentum = [0, 0.9, 0.9], nesterov = [false, false, true] }
+grid = { lr = [0.1, 1] }
+[[when]]
+if = { optimizer = \"adam\" }
+set = { lr = 0.001 }
+grid = { beta1 = [0.8, 0.9] }
+[[exclude]]
+momentum = 0.9
+lr = 1
+[[runs]]
+optimizer = \"adam\"
+lr = 0.01
+[[runs]]
+optimizer = \"adam\"
+lr = 0.001
+beta1 = 0.9
+[replicates]
+seeds = [3, 5]
+";
+    let study = parse(&format!("{STUDY}{base}{grid}")).unwrap();
+    let mut text = String::new();
+    for arm in &study.arms {
+        writeln!(text, "{}", arm.label).unwrap();
+    }
+    // The last of [[runs]] is a cell of the grid already: one arm, not two.
+    insta::assert_snapshot!(text, @r"
+    sgd lr=0.1 momentum=0
+    sgd lr=0.1 momentum=0.9
+    sgd lr=0.1 momentum=0.9 nesterov
+    sgd lr=1 momentum=0
+    adam lr=0.001 beta1=0.8
+    adam lr=0.001 beta1=0.9
+    adam lr=0.01
+    ");
+    assert_eq!((study.seeds.as_slice(), study.runs().count()), (&[3, 5][..], 14));
+    assert_eq!(study.axes, ["optimizer", "lr", "momentum", "nesterov", "beta1"]);
+}
+
+#[test]
+fn identity_is_content_not_place() {
+    let a = parse(&format!("{STUDY}{BASE}")).unwrap();
+    let b = Study::parse(
+        "other",
+        "o.toml",
+        &format!(
+            "{}[base]\nepochs = 2\nbatch_size = 8\nlr = 1e-1\noptimizer = \"sgd\"\nmodel = \"mlp\"\ndataset = \"toys\"\nhidden = 128\n",
+            STUDY.replace("why", "how")
+        ),
+        &toy(),
+        Limits::default(),
+    )
+    .unwrap();
+    assert_eq!(a.arms[0].config.run_id(0), b.arms[0].config.run_id(0));
+    assert_ne!(a.arms[0].config.run_id(0), a.arms[0].config.run_id(1));
+}
+
+#[test]
+fn settings_of_other_choices_may_stand_in_the_base_if_some_arm_uses_them() {
+    let base = BASE.replace("optimizer = \"sgd\"\n", "momentum = 0.5\n");
+    let study = parse(&format!("{STUDY}{base}[grid]\noptimizer = [\"sgd\", \"adam\"]\n")).unwrap();
+    assert!(study.arms[0].config.get("momentum").is_some() && study.arms[1].config.get("momentum").is_none());
+}
+
+#[test]
+fn errors_say_what_where_and_what_would_be_right() {
+    let base = |from: &str, to: &str| format!("{STUDY}{}", BASE.replace(from, to));
+    let with = |rest: &str| format!("{STUDY}{BASE}{rest}");
+    let cases = [
+        base("lr =", "learning_rate ="),
+        base("batch_size", "batchsize"),
+        base("\"sgd\"", "\"sdg\""),
+        base("\"sgd\"", "\"lbfgs\""),
+        base("lr = 0.1", "lr = -0.1"),
+        base("lr = 0.1", "lr = \"high\""),
+        base("lr = 0.1", "lr = [0.1, 1]"),
+        base("lr = 0.1\n", ""),
+        base("epochs = 2\n", ""),
+        base("epochs = 2", "epochs = 2\nsteps = 5"),
+        base("epochs = 2", "epochs = 2\nepochs = 3"),
+        base("epochs = 2", "epochs = 2\nbeta1 = 0.5"),
+        base("\"toys\"", "\"broken\""),
+        base("lr = 0.1", "lr = nan"),
+        base("batch_size = 8", "batch_size = 0"),
+        with("[grdi]\nlr = [1]\n"),
+        with("[grid]\nlr = [0.1, 1]\n"),
+        with("[grid]\nhidden = 16\n"),
+        with("[grid]\nhidden = []\n"),
+        with("[grid]\nhidden = [16, 16]\n"),
+        with("[grid]\nhidden = { log = [0, 10], points = 3 }\n"),
+        with("[grid]\nhidden = { linear = [1, 2], points = 4 }\n"),
+        with("[grid]\nhidden = { linear = [1, 2], point = 4 }\n"),
+        with("[grid]\nmomentum = { linear = [0, 2], points = 3 }\n"),
+        with("[[zip]]\nhidden = [16, 32]\nmomentum = [0]\n"),
+        with("[[when]]\nif = { optimizer = \"adam\" }\nset = { hidden = 3 }\n"),
+        with("[[when]]\nif = { optimizer = \"sgd\" }\n"),
+        with("[[exclude]]\nhidden = 64\n"),
+        with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = 64\n"),
+        with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = [16, 32]\n"),
+        with("[[runs]]\nbeta1 = 0.5\n"),
+        with("[runs]\nlr = 1\n"),
+        with("[replicates]\nseeds = 0\n"),
+        with("[replicates]\nseeds = [1, 1]\n"),
+        with("[replicates]\nseeds = 99999999\n"),
+        with("[grid]\nhidden = { linear = [1, 1000000], points = 1000000 }\n"),
+        BASE.to_owned(),
+        with("").replace("[study]\n", "[study]\nmetric = \"test_accuracy\"\n"),
+        with("").replace("[study]\n", "[study]\nmetric = \"accuracy\"\n"),
+        with("").replace("[study]\n", "[study]\ntargets = { validation_accuracy = \"high\" }\n"),
+    ];
+    let mut text = String::new();
+    for case in cases {
+        let error = parse(&case).err().unwrap_or_else(|| panic!("accepted:\n{case}"));
+        writeln!(text, "{error}\n").unwrap();
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_grid_is_counted_before_it_is_built() {
+    let axis = |key: &str| format!("{key} = {{ linear = [0, 0.9], points = 1000 }}\n");
+    let text = format!(
+        "{STUDY}{BASE}[grid]\n{}{}{}",
+        axis("momentum"),
+        axis("validation_fraction"),
+        "hidden = { linear = [1, 1000], points = 1000 }\n"
+    );
+    let error = parse_limited(&text, 1000).unwrap_err();
+    assert!(error.message.starts_with("the grid has 1000000000 runs"), "{error}");
+    let seeds = format!("{STUDY}{BASE}[grid]\nhidden = [1, 2, 3]\n[replicates]\nseeds = 334\n");
+    assert!(parse_limited(&seeds, 1000).unwrap_err().message.contains("1002 runs (334 seeds each)"));
+    assert!(parse_limited(&seeds, 1002).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[study\\]\n|\\[base\\]\n|\\[grid\\]\n|\\[\\[when\\]\\]\n|lr = |\\[1, 2\\]|\\{|\\}|if = |\"sgd\"|optimizer = |\n|=|é|\\PC){0,30}") {
+        let _ = parse(&text);
+        let _ = parse(&format!("{STUDY}{BASE}{text}"));
+    }
+
+    #[test]
+    fn the_number_of_arms_is_the_product(a in 1usize..6, b in 1usize..6, seeds in 1usize..5) {
+        let list = |n: usize| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
+        let text = format!("{STUDY}{}[grid]\nlr = [{}]\nhidden = [{}]\n[replicates]\nseeds = {seeds}\n", BASE.replace("lr = 0.1\n", ""), list(a), list(b));
+        let study = parse(&text).unwrap();
+        prop_assert_eq!((study.arms.len(), study.runs().count()), (a * b, a * b * seeds));
+        let ids: std::collections::BTreeSet<String> = study.runs().map(|(_, r)| r.id).collect();
+        prop_assert_eq!(ids.len(), a * b * seeds);
+    }
+}
