@@ -110,7 +110,7 @@ SELECT
     CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_loss END AS best_validation_loss,
     CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_accuracy END AS best_validation_accuracy,
     x.loss AS test_loss, x.accuracy AS test_accuracy,
-    v.elapsed_us / 1000.0 AS train_ms
+    COALESCE(v.elapsed_us, t.elapsed_us) / 1000.0 AS train_ms
 FROM study_run AS sr
 JOIN run ON run.id = sr.run_id
 LEFT JOIN curve AS c ON c.run_id = run.id AND run.outcome IN ('completed', 'stopped_early')
@@ -119,7 +119,7 @@ LEFT JOIN eval_log AS v ON v.run_key = run.key AND v.split = 'validation' AND v.
 LEFT JOIN eval_log AS x ON x.run_key = run.key AND x.split = 'test' AND c.run_id IS NOT NULL;
 
 CREATE VIEW learning_curve AS
-SELECT sr.study, sr.position, sr.arm, run.seed, e.run_id, e.split, e.step, e.epoch, e.examples, e.elapsed_ms, e.loss, e.accuracy
+SELECT sr.study, sr.position, sr.arm, run.seed, e.run_id, run.outcome, e.split, e.step, e.epoch, e.examples, e.elapsed_ms, e.loss, e.accuracy
 FROM study_run AS sr
 JOIN run ON run.id = sr.run_id
 JOIN eval AS e ON e.run_id = run.id;

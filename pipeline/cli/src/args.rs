@@ -73,12 +73,12 @@ pub struct Selection {
     #[arg(long)]
     pub retry_failed: bool,
 
-    /// Run everything again, also what has a result
+    /// Run everything again, also what has a result; the old result is removed when its run starts
     #[arg(long)]
     pub force: bool,
 
     /// Refuse a grid with more runs than this
-    #[arg(long, value_name = "N", default_value_t = spec::Limits::default().max_runs)]
+    #[arg(long, value_name = "N", default_value_t = spec::Limits::default().max_runs, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_runs: u64,
 
     /// Look for datasets here first
@@ -140,6 +140,7 @@ pub struct Report {
 #[derive(Debug, clap::Args)]
 pub struct Query {
     /// One SELECT statement; - reads it from standard input
+    #[arg(allow_hyphen_values = true)]
     pub sql: String,
 
     /// How to print the answer

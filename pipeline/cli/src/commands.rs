@@ -1,4 +1,4 @@
-//! The commands that only read: plan, status, report, query, show, data, schema.
+//! The commands that train nothing: plan, status, report, query, show, data, schema.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -68,7 +68,9 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
         Some(s) => format!(", about {} with {} at a time (from earlier runs)", duration(s), planned.jobs),
         None => ", no estimate of time: runs like these are not in the database yet".into(),
     };
-    writeln!(out, "\n{} runs: {runs} to train ({steps} steps), {} to skip{time}", planned.items.len(), planned.items.len() - runs)?;
+    let shared = if planned.shared > 0 { format!("; {} cells of later studies are among them", planned.shared) } else { String::new() };
+    let all = planned.items.len();
+    writeln!(out, "\n{}: {runs} to train ({}), {} to skip{time}{shared}", count_of(all, "run"), count_of(steps, "step"), all - runs)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -127,17 +129,25 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
     }
     reports.write(&args.out).context("writing the reports")?;
     for study in reports.studies.iter().filter(|s| !quiet && (args.studies.is_empty() || args.studies.contains(&s.name))) {
-        eprintln!("{}", summary_line(study, &args.out));
+        output::tell(&summary_line(study, &args.out));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `1 run`, `2 runs`.
+pub fn count_of(n: impl TryInto<u64>, noun: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 /// One line about a study: best arm, and where its report is.
 pub fn summary_line(study: &analysis::StudySummary, out: &Path) -> String {
     let best = match &study.best {
-        Some(best) => format!("best arm {} ({} {:.4}, median of {} seeds)", best.arm, best.metric, best.median, best.n),
-        None => "no best arm yet (no arm has all its runs completed)".into(),
+        Some(best) => format!("best arm {} ({} {:.4}, median of {})", best.arm, best.metric, best.median, count_of(best.n, "seed")),
+        None => "no best arm (none has all its runs completed with a final metric)".into(),
     };
+    let lacking: usize = study.runs_by_outcome.iter().filter(|(state, _)| *state == "missing" || *state == "failed").map(|(_, n)| n).sum();
+    let best = if lacking > 0 { format!("{best}, {} without a result", count_of(lacking, "run")) } else { best };
     format!("{}: {best} → {}", study.name, out.join(&study.report_path).display())
 }
 
@@ -161,7 +171,10 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
         }
     }
     let Some((_, run)) = found.first().cloned() else {
-        return Err(Expected::Usage(format!("no run's id begins with `{id}`; `pipeline plan` lists them")).into());
+        return Err(Expected::Usage(format!(
+            "no run of a study in the database has an id that begins with `{id}`; `pipeline plan` lists them"
+        ))
+        .into());
     };
     if let Some((_, other)) = found.iter().find(|(_, r)| r.id != run.id) {
         return Err(Expected::Usage(format!("`{id}` begins the ids of several runs, such as {} and {}", run.id, other.id)).into());
@@ -173,14 +186,17 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     }
     let state = run.outcome.map_or(if run.started { "unfinished" } else { "pending" }, Outcome::name);
     let planned = run.planned_steps.map_or(String::new(), |n| format!(" of {n}"));
-    writeln!(out, "{state} after {}{planned} steps{}", run.steps, run.error.as_ref().map_or(String::new(), |e| format!(": {e}")))?;
+    let runs = [run];
+    let steps = reader.steps(&runs)?;
+    let [run] = runs;
+    // The count of steps is written when a run ends; until then the log knows better.
+    let done = run.steps.max(steps.step.last().copied().unwrap_or(0));
+    writeln!(out, "{state} after {done}{planned} steps{}", run.error.as_ref().map_or(String::new(), |e| format!(": {e}")))?;
     let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.config).unwrap_or_default();
     writeln!(out)?;
     for (key, value) in &config {
         writeln!(out, "  {key:<22} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
     }
-    let runs = [run];
-    let steps = reader.steps(&runs)?;
     if !steps.step.is_empty() {
         writeln!(
             out,
@@ -190,7 +206,7 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
             sparkline(&steps)
         )?;
     }
-    let evals = reader.evals(&runs)?;
+    let evals = reader.evals(&[run])?;
     let rows = (0..evals.step.len()).map(|i| {
         let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         vec![
@@ -210,7 +226,7 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
 fn sparkline(steps: &StepColumns) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let size = steps.loss.len().div_ceil(60);
-    let means: Vec<f64> = steps.loss.chunks(size).map(|c| (c.iter().sum::<f64>() / c.len() as f64).ln()).collect();
+    let means: Vec<f64> = steps.loss.chunks(size).map(|c| (c.iter().sum::<f64>() / c.len() as f64 + 1e-12).ln()).collect();
     let finite = || means.iter().copied().filter(|m| m.is_finite());
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
@@ -219,6 +235,7 @@ fn sparkline(steps: &StepColumns) -> String {
 }
 
 pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
+    crate::grids::check_data_dir(data_dir.as_ref())?;
     let catalog = Catalog::new(data_dir);
     let mut out = std::io::stdout().lock();
     for choice in &catalog.vocabulary().datasets {

@@ -37,5 +37,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 
 /// Whether the reader of our output has gone (`pipeline plan | head`), which is no error of ours.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe))
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|e| {
+        let io = e.downcast_ref::<std::io::Error>().is_some_and(broken);
+        io || e.downcast_ref::<csv::Error>().is_some_and(|e| matches!(e.kind(), csv::ErrorKind::Io(e) if broken(e)))
+    })
 }

@@ -47,7 +47,7 @@ impl FromStr for Filter {
             let (text, operator) =
                 OPERATORS.into_iter().find(|(text, _)| rest.starts_with(text)).ok_or_else(|| format!("`{word}` has no comparison"))?;
             let value = rest[text.len()..].to_owned();
-            if key.is_empty() || value.is_empty() {
+            if key.is_empty() || value.is_empty() || value.starts_with(['=', '<', '>']) {
                 return Err(format!("`{word}` needs a key and a value"));
             }
             Ok(Comparison { key: key.to_owned(), operator, value })
@@ -108,7 +108,7 @@ mod tests {
         for no in ["lr=0.2", "lr>0.1", "optimizer=sgd", "seed<3", "momentum=0.9", "lr<0.1"] {
             assert!(!holds(no), "{no}");
         }
-        for bad in ["", "lr", "=3", "lr="] {
+        for bad in ["", "lr", "=3", "lr=", "lr==1"] {
             assert!(bad.parse::<Filter>().is_err(), "{bad}");
         }
         assert_eq!("lr=1 foo=2".parse::<Filter>().unwrap().unknown_key(&["lr"]), Some("foo"));

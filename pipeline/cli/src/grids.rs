@@ -23,13 +23,23 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> Result<Vec<
     let mut studies: Vec<Study> = vec![];
     for path in paths {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if studies.iter().any(|s| s.name == name) {
-            return Err(Expected::Usage(format!("two grid files would both be the study `{name}`; rename one")).into());
+        // Reports are folders, and some disks don't tell A from a.
+        if let Some(other) = studies.iter().position(|s| s.name.eq_ignore_ascii_case(&name)) {
+            let (a, b) = (paths[other].display(), path.display());
+            return Err(Expected::Usage(format!("{a} and {b} would both be the study `{name}`; rename one")).into());
         }
         let text = read(path)?;
         studies.push(Study::parse(&name, &path.display().to_string(), &text, catalog, limits)?);
     }
     Ok(studies)
+}
+
+/// A folder that is not there is a typo, not a place without data.
+pub fn check_data_dir(data_dir: Option<&PathBuf>) -> Result<()> {
+    match data_dir {
+        Some(dir) if !dir.is_dir() => Err(Expected::Usage(format!("--data-dir: {} is not a folder", dir.display())).into()),
+        _ => Ok(()),
+    }
 }
 
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {

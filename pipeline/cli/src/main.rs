@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) if error::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("{} {e:#}", output::error_word());
+            output::tell(&format!("{} {e:#}", output::error_word()));
             error::exit_code(&e)
         }
     }

@@ -22,6 +22,11 @@ pub fn set_color(color: Color) {
     COLOR.store(on, Ordering::Relaxed);
 }
 
+/// A line on stderr. A reader that has gone, or a full disk behind it, is no reason to lose results.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 pub fn error_word() -> &'static str {
     if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" }
 }
@@ -52,8 +57,10 @@ pub fn print(answer: &Answer, format: Format) -> Result<()> {
 pub fn table(answer: &Answer, preset: &str) -> Table {
     let mut table = Table::new();
     table.load_preset(preset).set_content_arrangement(ContentArrangement::Disabled).set_header(&answer.columns);
+    let markdown = preset == presets::ASCII_MARKDOWN;
+    let text = |c: &Cell| if markdown { shown(c).replace('|', "\\|").replace('\n', " ") } else { shown(c) };
     for row in &answer.rows {
-        table.add_row(row.iter().map(|c| shown(c).replace('|', if preset == presets::ASCII_MARKDOWN { "\\|" } else { "|" })));
+        table.add_row(row.iter().map(text));
     }
     for (i, column) in table.column_iter_mut().enumerate() {
         let numeric = |row: &Vec<Cell>| matches!(row[i], Cell::Integer(_) | Cell::Real(_) | Cell::Null);

@@ -20,6 +20,8 @@ use crate::grids;
 pub struct Planned {
     pub studies: Vec<Study>,
     pub items: Vec<Item>,
+    /// Cells that are the same run as a cell of a study before.
+    pub shared: usize,
     pub device: engine::device::Device,
     pub jobs: usize,
 }
@@ -46,6 +48,7 @@ pub enum Action {
 impl Planned {
     /// Reads grids, expands and checks them, and looks up what is already there. Trains nothing and writes nothing.
     pub fn new(db: &Path, selection: &Selection) -> Result<Self> {
+        grids::check_data_dir(selection.data_dir.as_ref())?;
         let catalog = Catalog::new(selection.data_dir.clone());
         let device = selection.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
         let studies = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
@@ -53,13 +56,18 @@ impl Planned {
 
         let mut items = vec![];
         let mut seen = BTreeSet::new();
+        let mut shared = 0;
         let times = StepTimes::read(db);
         for study in &studies {
             // The facts depend on the arm alone, not on the seed.
             let mut facts: BTreeMap<String, (Arc<Dataset>, Facts)> = BTreeMap::new();
             for (arm, run) in study.runs() {
                 let selected = selection.filter.as_ref().is_none_or(|f| f.matches(&study.name, &run.config, run.seed));
-                if !selected || !seen.insert(run.id.clone()) {
+                if !selected {
+                    continue;
+                }
+                if !seen.insert(run.id.clone()) {
+                    shared += 1;
                     continue;
                 }
                 if !facts.contains_key(&arm.label) {
@@ -79,13 +87,14 @@ impl Planned {
         }
         let ids: Vec<&str> = items.iter().map(|i| i.run.id.as_str()).collect();
         let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
+        let busy = Tracker::is_busy(db);
         for (item, known) in items.iter_mut().zip(known) {
-            item.action = decide(known.as_ref(), selection);
+            item.action = decide(known.as_ref(), selection, busy);
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is shared badly: one run at a time unless asked for more.
         let jobs = selection.jobs.map_or(if device.is_cpu() { cores } else { 1 }, usize::from);
-        Ok(Planned { studies, items, device, jobs })
+        Ok(Planned { studies, items, shared, device, jobs })
     }
 
     /// The runs that will be trained.
@@ -114,19 +123,21 @@ fn check_filter(selection: &Selection, studies: &[Study]) -> Result<()> {
 }
 
 /// Why a run is trained or not.
-fn decide(known: Option<&Known>, selection: &Selection) -> Action {
+fn decide(known: Option<&Known>, selection: &Selection, busy: bool) -> Action {
     let Some(k) = known else { return Action::Run("new".into()) };
     let day = k.ended_at.as_deref().and_then(|t| t.get(..10)).unwrap_or("earlier");
     match k.outcome {
         _ if selection.force && k.started => Action::Run("forced".into()),
+        None if k.started && busy => Action::Skip("a sweep that is running has started it".into()),
         None if k.started => Action::Run("was cut off; starts over".into()),
         None => Action::Run("new".into()),
         Some(Outcome::Interrupted) => Action::Run("was interrupted; starts over".into()),
         Some(Outcome::Failed) if selection.retry_failed => Action::Run("failed; retried".into()),
-        Some(Outcome::Failed) => {
-            Action::Skip(format!("failed {day} ({}); --retry-failed runs it again", k.error.as_deref().unwrap_or("no message")))
+        Some(outcome) if outcome.is_result() => Action::Skip(format!("{} {day}", outcome.name())),
+        Some(_) => {
+            let why = k.error.as_deref().unwrap_or("no message");
+            Action::Skip(format!("failed {day} ({why}); --retry-failed runs it again"))
         }
-        Some(outcome) => Action::Skip(format!("{} {day}", outcome.name())),
     }
 }
 
@@ -199,7 +210,9 @@ mod tests {
             (Some(known(Some(Outcome::Completed), true)), &force, run("forced")),
         ];
         for (known, selection, expected) in cases {
-            assert_eq!(decide(known.as_ref(), selection), expected);
+            assert_eq!(decide(known.as_ref(), selection, false), expected);
         }
+        let running = Action::Skip("a sweep that is running has started it".into());
+        assert_eq!(decide(Some(&known(None, true)), &plain, true), running);
     }
 }

@@ -3,8 +3,6 @@
 use spec::config::Missing;
 use spec::record::SinkError;
 
-use crate::data::DataError;
-
 /// Why a run could not be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,8 +11,6 @@ pub enum Error {
     /// A configuration that names things which don't fit together.
     #[error("{0}")]
     Mismatch(String),
-    #[error(transparent)]
-    Data(#[from] DataError),
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
     /// The storage of the results has failed; the sweep can't go on.

@@ -59,6 +59,12 @@ impl Plan {
             (None, Some(epochs)) => epochs as u64 * per_epoch,
             (None, None) => return Err(Error::Mismatch("neither epochs nor steps are given".into())),
         };
+        let warmup = config.count("warmup_steps")? as u64;
+        if warmup >= steps {
+            return Err(Error::Mismatch(format!(
+                "warmup_steps = {warmup}, but there are only {steps} steps; the rate would never reach lr"
+            )));
+        }
         let facts = Facts {
             parameters: size.parameters,
             flops_per_step: size.flops * batch_size as u64,
@@ -71,13 +77,6 @@ impl Plan {
 
     pub fn facts(&self) -> &Facts {
         &self.facts
-    }
-
-    /// How many examples all steps together read.
-    pub fn examples(&self) -> u64 {
-        let n = self.division.train.len() as u64;
-        let per_epoch = n.div_ceil(self.batch_size as u64);
-        self.steps / per_epoch * n + (self.steps % per_epoch * self.batch_size as u64).min(n)
     }
 }
 
@@ -102,14 +101,17 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn S
     let (train, validation) = (&plan.division.train, &plan.division.validation);
     let per_epoch = train.len().div_ceil(plan.batch_size) as u64;
     let mut clock = Clock::default();
+    // Returns the loss on the first of the splits.
     let evaluate =
-        |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<(), Error> {
+        |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<f64, Error> {
+            let mut first = None;
             for (split, part, indices) in splits.iter().filter(|(_, _, indices)| !indices.is_empty()) {
                 let (loss, accuracy) = batches.evaluate(part, indices)?;
                 let epoch = u64::div_ceil(step, per_epoch);
                 sink.eval(&Eval { step, epoch, split: *split, examples: indices.len() as u64, loss, accuracy, elapsed_ms })?;
+                first.get_or_insert(loss);
             }
-            Ok(())
+            Ok(first.unwrap_or(0.0))
         };
     let each_epoch = [(Split::Train, &dataset.train, &train[..shown]), (Split::Validation, &dataset.train, &validation[..])];
     evaluate(&mut batches, sink, 0, 0.0, &each_epoch)?;
@@ -143,11 +145,15 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn S
         if step == 1 {
             limit = loss * config.float("divergence_factor")?;
         }
-        if sink.interrupted() {
+        if step < plan.steps && sink.interrupted() {
             return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
         }
         if step % per_epoch == 0 || step == plan.steps {
-            evaluate(&mut batches, sink, step, clock.ms(), &each_epoch)?;
+            let train_loss = evaluate(&mut batches, sink, step, clock.ms(), &each_epoch)?;
+            // The loss of a step is from before its update; without this, what the last update broke would go unseen.
+            if let Some(reason) = divergence(train_loss, limit) {
+                return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(format!("after the update, {reason}")) });
+            }
         }
     }
     let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
@@ -173,7 +179,7 @@ fn shuffled(train: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
     Stream::new(Purpose::Shuffle, seed, epoch).permutation(n).into_iter().map(|i| train[i as usize]).collect()
 }
 
-/// A network with the buffers that turn examples into its inputs.
+/// A network with what turns examples into its inputs.
 struct Batches<'a> {
     dataset: &'a Dataset,
     device: &'a Device,

@@ -65,11 +65,6 @@ impl Metric {
     pub fn higher_is_better(self) -> bool {
         self.quantity == Quantity::Accuracy
     }
-
-    /// Whether `value` is at least as good as `target`; never for a non-finite value.
-    pub fn reaches(self, value: f64, target: f64) -> bool {
-        value.is_finite() && if self.higher_is_better() { value >= target } else { value <= target }
-    }
 }
 
 impl fmt::Display for Metric {
@@ -90,13 +85,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_read_back_and_nan_reaches_nothing() {
+    fn names_read_back() {
         for m in Metric::ALL {
             assert_eq!(m.name().parse(), Ok(m));
-            assert!(!m.reaches(f64::NAN, 0.5));
         }
-        let (loss, accuracy) = (Metric::ALL[2], Metric::ALL[3]);
-        assert!(loss.reaches(0.4, 0.5) && !loss.reaches(0.6, 0.5));
-        assert!(accuracy.reaches(0.6, 0.5) && !accuracy.reaches(0.4, 0.5));
+        assert_eq!("accuracy".parse::<Metric>(), Err(()));
     }
 }

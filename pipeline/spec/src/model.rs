@@ -32,7 +32,7 @@ pub fn choices() -> Vec<Choice> {
         Choice {
             name: "mlp",
             doc: "flatten, one hidden layer with ReLU, one output per class",
-            keys: vec![Key::int("hidden", 1..=1_000_000, 128, "units of the hidden layer")],
+            keys: vec![Key::int("hidden", 1..=16_384, 128, "units of the hidden layer")],
         },
         Choice {
             name: "small-cnn",

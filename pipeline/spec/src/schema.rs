@@ -14,12 +14,17 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
             continue;
         }
         let value = scalar(key, vocabulary);
+        let list = json!({ "type": "array", "items": value, "minItems": 1 });
+        let numeric = !matches!(key.kind, Kind::Bool | Kind::Choice(_));
+        let forms = if numeric { vec![list, json!({ "$ref": "#/$defs/range" })] } else { vec![list] };
 
-        axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": [{ "type": "array", "items": value, "minItems": 1, "uniqueItems": true }, { "$ref": "#/$defs/range" }] }));
+        axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": forms }));
         settings.insert(key.name.into(), value);
     }
-    let matches: Map<String, Json> =
-        settings.iter().map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }] }))).collect();
+    let matches: Map<String, Json> = settings
+        .iter()
+        .map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }, { "$ref": "#/$defs/range" }] })))
+        .collect();
     let closed = |properties: &Map<String, Json>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
     let metrics: Vec<&str> = Metric::ALL.iter().filter(|m| m.split != Split::Test).map(|m| m.name()).collect();
     let targets: Map<String, Json> = metrics

@@ -207,6 +207,10 @@ const SYNONYMS: &[(&str, &str)] = &[
 /// The candidate that a misspelt word most likely meant, if any is close.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    if let Some(longer) = candidates.iter().find(|c| lower.len() >= 4 && c.starts_with(&lower)) {
+        return Some(longer);
+    }
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&lower, c), strsim::jaro_winkler(&lower, c), c))
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(suggest("Adma", names), Some("adam"));
         assert_eq!(suggest("rms_prop", names), Some("rmsprop"));
         assert_eq!(suggest("lbfgs", names), None);
+        assert_eq!(suggest("validation_acc", ["validation_loss", "validation_accuracy"]), Some("validation_accuracy"));
         assert_eq!(suggest_key("learning_rate", ["lr"]), Some("lr"));
     }
 }

@@ -13,13 +13,20 @@ pub enum Error {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{}: another sweep is writing to it", .0.display())]
     Busy(PathBuf),
-    #[error("{}: {source}", path.display())]
+    #[error("{}: can't be written", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("the results database: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(String),
     #[error("the results could not be written: {0}")]
     Writer(String),
     /// A user's own statement is wrong.
     #[error("{0}")]
     Query(String),
+}
+
+/// As text: rusqlite's error repeats itself in its sources.
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Error::Sql(error.to_string())
+    }
 }

@@ -31,8 +31,11 @@ impl Reader {
             rusqlite::Error::SqlInputError { msg, sql, offset, .. } => Error::Query(point_at(&msg, &sql, offset)),
             rusqlite::Error::MultipleStatement => Error::Query("give one statement at a time".into()),
             rusqlite::Error::SqliteFailure(_, Some(message)) => Error::Query(message),
-            other => Error::Sql(other),
+            other => other.into(),
         };
+        if sql.trim().is_empty() {
+            return Err(Error::Query("the query is empty".into()));
+        }
         let mut statement = self.connection().prepare(sql.trim().trim_end_matches(';')).map_err(explain)?;
         if !statement.readonly() {
             return Err(Error::Query("this statement would change the results; only reading is allowed here".into()));

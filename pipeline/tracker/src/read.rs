@@ -221,14 +221,6 @@ impl Reader {
         Ok(out)
     }
 
-    /// What is known of runs, by id; `None` for one that was never planned.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub fn known(&self, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
-        known(&self.connection, ids)
-    }
-
     /// Mean time per step of every finished run, for estimates.
     ///
     /// # Errors

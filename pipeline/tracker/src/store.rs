@@ -21,10 +21,8 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
         std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     }
     let mut connection = Connection::open(path)?;
-    let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(|e| not_ours(path, e))?;
-    if tables == 0 {
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    }
+    // Another program that reads or copies the file may hold it for a while.
+    connection.busy_timeout(std::time::Duration::from_mins(1))?;
     let found = check(&connection, path)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -33,6 +31,8 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
     for (i, sql) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
+        // In the transaction, so that no crash leaves a file that is half ours.
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", i + 1)?;
         transaction.commit()?;
     }
@@ -41,24 +41,30 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
 
 /// Opens a file for reading only. Works while a sweep writes to it.
 pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
-    if !path.is_file() {
+    if !path.exists() {
         return Err(Error::Missing(path.to_owned()));
+    }
+    if !path.is_file() {
+        return Err(Error::Foreign(path.to_owned()));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     let found = check(&connection, path)?;
     if found == 0 {
-        return Err(Error::Foreign(path.to_owned()));
+        return Err(Error::Missing(path.to_owned()));
     }
     connection.pragma_update(None, "query_only", true)?;
+    // One snapshot for everything that is read, also while a sweep writes.
+    connection.execute_batch("BEGIN")?;
     Ok(connection)
 }
 
-/// The file's schema version, if it is ours and not newer than this program.
+/// The file's schema version, if it is ours (or still empty: version 0) and not newer than this program.
 fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |r| r.get::<_, i64>(0)).map_err(|e| not_ours(path, e));
-    if pragma("application_id")? != APPLICATION_ID {
+    let tables: i64 = connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(|e| not_ours(path, e))?;
+    if tables > 0 && pragma("application_id")? != APPLICATION_ID {
         return Err(Error::Foreign(path.to_owned()));
     }
     let found = pragma("user_version")?;
@@ -71,7 +77,7 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
 fn not_ours(path: &Path, error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => Error::Foreign(path.to_owned()),
-        _ => Error::Sql(error),
+        _ => error.into(),
     }
 }
 
@@ -108,10 +114,13 @@ mod tests {
         std::fs::write(path("text"), "not a database, but long enough to look like a file with content in it\n".repeat(20)).unwrap();
         std::fs::write(path("empty"), "").unwrap();
         Connection::open(path("other")).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-        for name in ["text", "empty", "other"] {
+        std::fs::create_dir(path("folder")).unwrap();
+        for name in ["text", "other", "folder"] {
             assert!(matches!(open_for_reading(&path(name)), Err(Error::Foreign(_))), "{name}");
         }
-        assert!(matches!(open_for_reading(&path("absent")), Err(Error::Missing(_))));
+        for name in ["empty", "absent"] {
+            assert!(matches!(open_for_reading(&path(name)), Err(Error::Missing(_))), "{name}");
+        }
         for name in ["text", "other"] {
             assert!(matches!(open_for_writing(&path(name)), Err(Error::Foreign(_))), "{name}");
         }

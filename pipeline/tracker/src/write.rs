@@ -2,7 +2,7 @@
 //!
 //! A training pushes a step into a buffer of its own; the channel only sees whole buffers. The writer commits a few times per
 //! second, and at the end of every run. What a killed sweep loses is what its unfinished runs logged in the last moments, and
-//! those runs are run again.
+//! those runs are run again. A run that is started again loses what it logged before.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,6 @@ pub struct Tracker {
     failure: Failure,
     /// Held while the sweep writes.
     _lock: File,
-    lock_path: PathBuf,
 }
 
 /// Why the writer gave up, for those who still send.
@@ -77,8 +76,7 @@ impl Tracker {
     /// # Errors
     /// When another sweep writes to the file, it is not ours, or it can't be written.
     pub fn open(path: &Path, studies: &[Study]) -> Result<Self, Error> {
-        let lock_path = lock_path(path);
-        let lock = lock(path, &lock_path)?;
+        let lock = lock(path)?;
         let mut connection = store::open_for_writing(path)?;
         register(&mut connection, studies)?;
         let (sender, receiver) = sync_channel(CHANNEL);
@@ -92,10 +90,10 @@ impl Tracker {
                 })
             })
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Ok(Tracker { sender, writer, failure, _lock: lock, lock_path })
+        Ok(Tracker { sender, writer, failure, _lock: lock })
     }
 
-    /// Where a run's records go. What an earlier, unfinished try logged is removed.
+    /// Where a run's records go. What an earlier try logged is removed.
     ///
     /// # Errors
     /// When the writer has failed.
@@ -119,25 +117,27 @@ impl Tracker {
     pub fn close(self) -> Result<(), Error> {
         drop(self.sender);
         let connection = self.writer.join().map_err(|_| Error::Writer("the writer panicked".into()))??;
-        store::settle(&connection)?;
-        let _ = std::fs::remove_file(&self.lock_path);
-        Ok(())
+        store::settle(&connection)
     }
 }
 
 fn lock_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    // Two names of one file share its lock.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut name = path.into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }
 
-/// One sweep per file. The operating system releases the lock when the process ends, however it ends.
-fn lock(path: &Path, lock_path: &Path) -> Result<File, Error> {
-    let file_error = |source| Error::File { path: lock_path.to_owned(), source };
+/// One sweep per file. The operating system releases the lock when the process ends, however it ends; the lock's own file stays,
+/// because removing it would let two sweeps lock two files of the same name.
+fn lock(path: &Path) -> Result<File, Error> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     }
-    let file = File::create(lock_path).map_err(file_error)?;
+    let lock_path = lock_path(path);
+    let file_error = |source| Error::File { path: lock_path.clone(), source };
+    let file = File::create(&lock_path).map_err(file_error)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
@@ -178,6 +178,11 @@ fn register(connection: &mut Connection, studies: &[Study]) -> Result<(), Error>
 }
 
 impl Tracker {
+    /// Whether a sweep is writing to a results file now.
+    pub fn is_busy(path: &Path) -> bool {
+        File::open(lock_path(path)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// What a results file knows of runs, by id, without opening it for a sweep. A file that does not exist knows nothing.
     ///
     /// # Errors

@@ -15,7 +15,8 @@ use spec::record::Outcome;
 use tracker::{Environment, Reader, Tracker};
 
 use crate::args::Sweep;
-use crate::output::duration;
+use crate::commands::count_of;
+use crate::output::{duration, tell};
 use crate::plan::{Item, Planned};
 use crate::signals::Stop;
 use crate::{environment, error};
@@ -27,18 +28,18 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     let skipped = planned.items.len() - queue.len();
     let say = |text: String| {
         if !quiet {
-            eprintln!("{text}");
+            tell(&text);
         }
     };
     let stop = Stop::on_signals().context("listening to signals")?;
     let started = Instant::now();
     let tracker = Tracker::open(db, &planned.studies)?;
     let outcomes = if queue.is_empty() {
-        say(format!("nothing to train: all {skipped} runs have a result (`pipeline plan` says why)"));
+        say(format!("nothing to train: {} to skip, none without a result (`pipeline plan` says why)", count_of(skipped, "run")));
         vec![]
     } else {
         let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
-        say(format!("{} runs to train, {skipped} skipped, {} at a time{estimate}", queue.len(), planned.jobs));
+        say(format!("{} to train, {skipped} skipped, {} at a time{estimate}", count_of(queue.len(), "run"), planned.jobs));
         train_all(&planned, &queue, &tracker, &stop, &Arc::new(environment::current()), quiet, args.fail_fast)
     };
     tracker.close().context("closing the results")?;
@@ -50,14 +51,15 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     }
     let failed = planned_failures(db, &planned)?;
     if let Some(code) = stop.exit_code() {
-        say("stopped by a signal; `pipeline sweep` goes on where this ended".into());
+        say("stopped by a signal; the next `pipeline sweep` keeps finished runs and starts the others again".into());
         return Ok(ExitCode::from(code));
     }
     if failed > 0 {
-        eprintln!(
-            "{} {failed} runs failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
-            crate::output::error_word()
-        );
+        tell(&format!(
+            "{} {} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
+            crate::output::error_word(),
+            count_of(failed, "run")
+        ));
         return Ok(ExitCode::from(error::FAILED));
     }
     Ok(ExitCode::SUCCESS)
@@ -94,7 +96,7 @@ fn train_all(
             }
         };
         let workers: Vec<_> = (0..planned.jobs.min(queue.len())).map(|slot| scope.spawn(work(slot))).collect();
-        let outcomes = workers.into_iter().flat_map(|w| w.join().unwrap_or_default()).collect();
+        let outcomes = workers.into_iter().flat_map(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
         progress.finish();
         outcomes
     })

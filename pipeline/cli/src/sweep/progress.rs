@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use spec::record::{Eval, Outcome, Step};
 use tracker::Ended;
 
-use crate::output::duration;
+use crate::output::{duration, tell};
 use crate::plan::Item;
 
 pub struct Progress {
@@ -105,7 +105,7 @@ impl Progress {
             format!("[{n}/{}] {:<11} {} · {} · seed {} · {result}", self.total, ended.outcome.name(), item.study, item.arm, item.run.seed)
         };
         match &self.view {
-            View::Lines => eprintln!("{}", line()),
+            View::Lines => tell(&line()),
             View::Bars { all, .. } if ended.outcome == Outcome::Failed => {
                 let _ = all.println(line());
             }
@@ -127,7 +127,7 @@ impl Progress {
             View::Bars { all, .. } => {
                 let _ = all.println(text);
             }
-            View::Lines | View::Silent => eprintln!("{text}"),
+            View::Lines | View::Silent => tell(text),
         }
     }
 

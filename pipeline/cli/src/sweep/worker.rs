@@ -1,7 +1,7 @@
 //! One run on one thread: whatever happens in it becomes its outcome.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -16,11 +16,17 @@ use crate::signals::Stop;
 thread_local! {
     /// Where the last panic of this thread happened; the panic itself only carries its message.
     static PANIC_PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Whether this thread is training, so that a panic is the run's.
+    static IN_RUN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Keeps panics of runs off the terminal: they are recorded with their place instead.
 pub fn quiet_panics() {
-    std::panic::set_hook(Box::new(|info| {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !IN_RUN.get() {
+            return usual(info);
+        }
         let place = info.location().map_or(String::new(), |l| format!(" at {}:{}", l.file(), l.line()));
         PANIC_PLACE.with_borrow_mut(|p| *p = place);
     }));
@@ -42,7 +48,9 @@ pub fn train(
         Err(e) => return lost(progress, &e),
     };
     let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
+    IN_RUN.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| engine::train(&item.run, &item.dataset, &planned.device, &mut watched)));
+    IN_RUN.set(false);
     let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
     let ended = match result {
         Ok(Ok(ending)) => Ended { outcome: ending.outcome, steps: ending.steps, error: ending.reason },
@@ -51,12 +59,11 @@ pub fn train(
         Err(panic) => failed(format!("panicked{}: {}", PANIC_PLACE.with_borrow(Clone::clone), message(panic.as_ref())), watched.steps),
     };
     let (last_eval, sink) = (watched.last_eval, watched.sink);
-    progress.end(slot, item, &ended, last_eval.as_ref());
-    let outcome = ended.outcome;
-    match sink.end(ended) {
-        Ok(()) => Some(outcome),
-        Err(e) => lost(progress, &e),
+    if let Err(e) = sink.end(ended.clone()) {
+        return lost(progress, &e);
     }
+    progress.end(slot, item, &ended, last_eval.as_ref());
+    Some(ended.outcome)
 }
 
 fn lost(progress: &Progress, error: &SinkError) -> Option<Outcome> {

@@ -39,10 +39,13 @@ fn every_documented_query_runs_and_finds_something() {
     let w = Workspace::new(TINY);
     let grid = |axes: &str| TINY.replace("optimizer = \"sgd\"\n", "").replace("[grid]\nlr = [0.1, 1000]", axes);
     w.write("experiments/learning_rate.toml", &grid("[grid]\noptimizer = [\"sgd\", \"adam\"]\nlr = [0.01, 0.1, 1000]"));
-    w.write("experiments/optimizers.toml", &grid("[grid]\noptimizer = [\"sgd\", \"adam\"]\nlr = [0.001, 0.1]"));
+    let optimizers = "[grid]\noptimizer = [\"sgd\", \"adam\"]
+        [[when]]\nif = { optimizer = \"sgd\" }\ngrid = { momentum = [0, 0.9] }
+        [[when]]\nif = { optimizer = [\"sgd\", \"adam\"] }\ngrid = { lr = [0.001, 0.1] }";
+    w.write("experiments/optimizers.toml", &grid(optimizers));
     w.write(
         "experiments/batch_size.toml",
-        &TINY.replace("batch_size = 32\n", "").replace("lr = [0.1, 1000]", "lr = [0.01, 0.1]\nbatch_size = [8, 32, \"full\"]"),
+        &TINY.replace("batch_size = 32\n", "").replace("lr = [0.1, 1000]", "lr = [0.01, 0.1]\nbatch_size = [8, 9, \"full\"]"),
     );
     w.ok(&["sweep", "--quiet", "--no-report"]);
     for sql in statements {

@@ -101,6 +101,9 @@ impl Dataset {
     pub fn divide(&self, config: &Config) -> Result<Division, Error> {
         let n = u32::try_from(self.train.labels.len()).map_err(|_| Error::Mismatch("more than 2^32 images".into()))?;
         let held_out = (self.train.labels.len() as f64 * config.float("validation_fraction")?).round() as usize;
+        if held_out == 0 && config.float("validation_fraction")? > 0.0 {
+            return Err(Error::Mismatch(format!("validation_fraction leaves no image of {} for validation", self.name)));
+        }
         let mut order = Stream::new(Purpose::Split, config.count("split_seed")? as u64, 0).permutation(n);
         let mut train = order.split_off(held_out);
         if let Some(wanted) = config.optional_count("train_examples") {

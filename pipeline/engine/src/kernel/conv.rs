@@ -48,8 +48,8 @@ impl Geometry {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// Calls `row` for every stretch that one kernel offset has in common with an image row:
-    /// (index into the column matrix, index into the image, length, step in the image).
+    /// Calls `each` for every stretch that one kernel offset has in common with an image row: (index into the column matrix,
+    /// index into the image, length). In the image, a stretch moves by the horizontal stride.
     fn stretches(&self, [oh, ow]: [usize; 2], mut each: impl FnMut(usize, usize, usize)) {
         let [h, w] = self.input;
         for c in 0..self.channels {

@@ -75,7 +75,7 @@ fn windows<T: Real>(g: &Geometry, [oh, ow]: [usize; 2], plane: &[T], y: &mut Vec
                     }
                 }
             }
-            // Padding is less than half a window (checked when the network is built), so every window has a pixel.
+            // A window of nothing but padding, which no layer here makes, has the maximum of the empty set.
             let (best, place) = found.unwrap_or((T::of(f64::NEG_INFINITY), 0));
             y.push(best);
             places.push(place as u32);

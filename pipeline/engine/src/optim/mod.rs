@@ -48,7 +48,7 @@ pub(crate) trait Optimizer: Send {
 
 /// An element-wise update rule.
 pub(crate) trait Rule: Send {
-    /// Numbers remembered per weight (0 to 2), initially zero.
+    /// Numbers remembered per weight (1 or 2), initially zero.
     const STATES: usize;
 
     /// What is the same for all weights of a step.
@@ -97,19 +97,13 @@ impl<R: Rule> Optimizer for Fused<R> {
 fn in_place<T: Real + Number, R: Rule>(step: R::Step, p: &Var, g: &Tensor, state: &[Tensor]) -> Result<()> {
     slices::<T, _, 1>([g], |[g]| {
         edit::<T>(p, |w| match state {
-            [] => {
-                for (w, g) in w.iter_mut().zip(g) {
-                    *w = R::update(step, w, g, &mut []);
-                }
-                Ok(())
-            }
             [a] => edit::<T>(a, |a| {
                 for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
                     *w = R::update(step, w, g, std::slice::from_mut(a));
                 }
                 Ok(())
             }),
-            [a, b, ..] => edit::<T>(a, |a| {
+            [a, b] => edit::<T>(a, |a| {
                 edit::<T>(b, |b| {
                     for ((w, g), (a, b)) in w.iter_mut().zip(g).zip(a.iter_mut().zip(b)) {
                         let mut state = [*a, *b];
@@ -119,6 +113,7 @@ fn in_place<T: Real + Number, R: Rule>(step: R::Step, p: &Var, g: &Tensor, state
                     Ok(())
                 })
             }),
+            other => candle_core::bail!("a rule with {} states has no kernel", other.len()),
         })
     })?
 }

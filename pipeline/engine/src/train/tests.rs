@@ -170,6 +170,14 @@ fn learning_works_and_too_high_a_rate_diverges() {
 }
 
 #[test]
+fn what_the_last_update_breaks_is_seen() {
+    let (ending, memory) = trained(&[("steps", Value::Int(1)), ("lr", Value::Float(1e5))], 0);
+    assert_eq!((ending.outcome, ending.steps), (Outcome::Diverged, 1));
+    assert!(ending.reason.unwrap().starts_with("after the update, the loss"));
+    assert!(memory.evals.iter().all(|e| e.split != Split::Test), "the test split is for completed runs");
+}
+
+#[test]
 fn full_batch_single_example_steps_and_interruption() {
     let (ending, memory) = trained(&[("batch_size", Value::Text("full".into()))], 0);
     assert_eq!((ending.steps, memory.steps[1].examples), (2, 200));

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Block, Catalog, Condition, Grid, Limits, Setting, Span};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::metric::Split;
 use crate::model;
 use crate::run::Arm;
 use crate::value::Value;
-use crate::vocabulary::{Absent, Key, Set, Vocabulary};
+use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -33,13 +34,16 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     let mut checksums: BTreeMap<String, String> = BTreeMap::new();
     for cell in &cells {
         let mut config = x.resolve(cell, &mut used_base)?;
+        x.check_metrics(&config, cell)?;
         x.identify(&mut config, cell, catalog, &mut checksums)?;
         resolved.push(config);
     }
     for setting in &grid.base {
         if !used_base.contains(setting.key) {
-            let owners = x.vocabulary.owners(setting.key).join(", ");
-            let error = source.error(setting.span.clone(), format!("`{}` has no effect: no arm uses {owners}", setting.key));
+            let owners = x.vocabulary.owners(setting.key);
+            let used = cells.iter().any(|c| x.existing(c).iter().any(|k| k.name == setting.key));
+            let why = if used { "every arm sets it itself".to_owned() } else { format!("no arm uses {}", owners.join(", ")) };
+            let error = source.error(setting.span.clone(), format!("`{}` has no effect: {why}", setting.key));
             return Err(error.help("remove it"));
         }
     }
@@ -100,6 +104,7 @@ impl Expander<'_> {
 
     fn cells(&self) -> Result<Vec<Cell>> {
         let base: Cell = self.grid.base.iter().map(|s| (s.key, assigned(s, true))).collect();
+        self.within_limit(1)?;
         let mut cells = vec![base.clone()];
         let multiplied = self.grid.blocks.iter().any(|b| !b.groups.is_empty() || !b.set.is_empty());
         if multiplied {
@@ -114,10 +119,10 @@ impl Expander<'_> {
                     return Err(error.help("check its values against the axes; a range's values are rounded as `pipeline plan` shows them"));
                 }
             }
-        } else if !self.grid.rows.is_empty() {
-            cells.clear();
         } else if let Some(condition) = self.grid.exclude.first() {
             return Err(self.source.error(condition.span.clone(), "there is no axis to exclude from"));
+        } else if !self.grid.rows.is_empty() {
+            cells.clear();
         }
         for row in &self.grid.rows {
             let mut cell = base.clone();
@@ -126,8 +131,8 @@ impl Expander<'_> {
             cells.push(cell);
         }
         if cells.is_empty() {
-            let error = self.source.error(0..0, "no arm is left after [[exclude]]");
-            return Err(error);
+            let last = self.grid.exclude.last().map_or(0..0, |c| c.span.clone());
+            return Err(self.source.error(last, "no arm is left after this [[exclude]]"));
         }
         Ok(cells)
     }
@@ -199,20 +204,23 @@ impl Expander<'_> {
         }
     }
 
-    /// Whether a cell has one of the values for every key of the condition; an unset key counts with its default.
+    /// Whether a cell has one of the values for every key of the condition. An unset key counts with its default, if it exists
+    /// for the choices that the cell has made so far; a key that doesn't exist for the cell has no value.
     fn holds(&self, condition: &Condition, cell: &Cell) -> bool {
+        let keys = self.existing(cell);
         condition.any_of.iter().all(|(key, values)| {
-            let default = || match &self.vocabulary.key(key)?.default {
-                Absent::Is(value) => Some(value.clone()),
-                _ => None,
-            };
-            cell.get(key).map(|a| a.value.clone()).or_else(default).is_some_and(|v| values.contains(&v))
+            let Some(declared) = keys.iter().find(|k| k.name == *key) else { return false };
+            match (cell.get(key), &declared.default) {
+                (Some(assigned), _) => values.contains(&assigned.value),
+                (None, Absent::Is(default)) => values.contains(default),
+                (None, _) => false,
+            }
         })
     }
 
     /// The whole configuration of a cell: applicable keys, defaults filled in.
     fn resolve(&self, cell: &Cell, used_base: &mut BTreeSet<&'static str>) -> Result<Config> {
-        let keys = self.applicable(cell)?;
+        let keys = self.existing(cell);
         for (key, assigned) in cell {
             if keys.iter().any(|k| k.name == *key) {
                 if assigned.base {
@@ -230,10 +238,7 @@ impl Expander<'_> {
                 (Some(a), _) => a.value.clone(),
                 (None, Absent::Is(value)) => value.clone(),
                 (None, Absent::Omitted) => continue,
-                (None, Absent::Required) => {
-                    let error = self.source.error(self.grid.base_span.clone(), format!("the key `{}` is missing", key.name));
-                    return Err(error.help(format!("{}: {}", key.name, key.doc)));
-                }
+                (None, Absent::Required) => return Err(self.missing(key, cell)),
             };
             config.insert(key.name, value);
         }
@@ -249,23 +254,55 @@ impl Expander<'_> {
         }
     }
 
-    /// The common keys and those of the dataset, model, optimizer and schedule that the cell chooses.
-    fn applicable(&self, cell: &Cell) -> Result<Vec<&Key>> {
+    /// A required key that is not given: said where its choice is made, if it belongs to one.
+    fn missing(&self, key: &Key, cell: &Cell) -> Diagnostic {
+        let owners = self.vocabulary.owners(key.name);
+        let chosen = Set::ALL.iter().find_map(|set| {
+            let assigned = cell.get(set.key())?;
+            matches!(&assigned.value, Value::Text(name) if owners.contains(&name.as_ref())).then_some((set.key(), assigned))
+        });
+        let error = match chosen {
+            Some((set, assigned)) => {
+                self.source.error(assigned.span.clone(), format!("the {set} `{}` needs the key `{}`", assigned.value, key.name))
+            }
+            None => self.source.error(self.grid.base_span.clone(), format!("the key `{}` is missing", key.name)),
+        };
+        match key.kind {
+            Kind::Choice(set) => {
+                let names: Vec<&str> = self.vocabulary.set(set).iter().map(|c| c.name).collect();
+                error.help(format!("{}; known: {}", key.doc, names.join(", ")))
+            }
+            _ => error.help(key.doc),
+        }
+    }
+
+    /// Refuses to decide on a split that an arm does not have.
+    fn check_metrics(&self, config: &Config, cell: &Cell) -> Result<()> {
+        let study = &self.grid.study;
+        let asked = std::iter::once(&study.metric).chain(study.targets.iter().map(|(m, _)| m));
+        let Some(metric) = asked.into_iter().find(|m| m.split == Split::Validation) else { return Ok(()) };
+        match (config.float("validation_fraction"), cell.get("validation_fraction")) {
+            (Ok(0.0), Some(assigned)) => {
+                let message = format!("there is no validation split, but the study asks for `{metric}`");
+                Err(self.source.error(assigned.span.clone(), message).help("hold out a part, or decide on a metric of the training split"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The common keys and those of the dataset, model, optimizer and schedule that the cell has chosen.
+    fn existing(&self, cell: &Cell) -> Vec<&Key> {
         let mut keys: Vec<&Key> = self.vocabulary.common.iter().collect();
         for set in Set::ALL {
-            let name = match (cell.get(set.key()), self.vocabulary.key(set.key()).map(|k| &k.default)) {
-                (Some(a), _) => &a.value,
-                (None, Some(Absent::Is(value))) => value,
-                _ => {
-                    let error = self.source.error(self.grid.base_span.clone(), format!("the key `{}` is missing", set.key()));
-                    let names: Vec<&str> = self.vocabulary.set(set).iter().map(|c| c.name).collect();
-                    return Err(error.help(format!("known: {}", names.join(", "))));
-                }
+            let default = || match self.vocabulary.key(set.key()).map(|k| &k.default) {
+                Some(Absent::Is(value)) => Some(value),
+                _ => None,
             };
-            let chosen = self.vocabulary.set(set).iter().find(|c| matches!(name, Value::Text(n) if n == c.name));
+            let name = cell.get(set.key()).map(|a| &a.value).or_else(default);
+            let chosen = self.vocabulary.set(set).iter().find(|c| matches!(name, Some(Value::Text(n)) if n == c.name));
             keys.extend(chosen.iter().flat_map(|c| &c.keys));
         }
-        Ok(keys)
+        keys
     }
 
     /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum.

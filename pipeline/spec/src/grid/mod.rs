@@ -20,7 +20,7 @@ type Span = Range<usize>;
 /// Bounds that are checked before anything is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Runs per study: arms before `[[exclude]]`, times seeds.
+    /// Runs per study: arms, counted before `[[exclude]]` takes some away, times seeds.
     pub max_runs: u64,
 }
 
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// The text and the dataset identities that a grid needs to become runs.
+/// The vocabulary and the dataset identities that a grid needs to become runs.
 pub trait Catalog {
     fn vocabulary(&self) -> &Vocabulary;
 

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::range::spaced;
 use super::{Axis, Block, Condition, Grid, Header, Limits, Setting, Span};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::metric::{Metric, Split};
+use crate::metric::{Metric, Quantity, Split};
 use crate::value::Value;
 use crate::vocabulary::{Key, Kind, Vocabulary, suggest, suggest_key};
 
@@ -131,6 +131,9 @@ impl Parser<'_> {
                 };
                 for v in values {
                     let number = self.float(v, "a target")?;
+                    if metric.quantity == Quantity::Accuracy && !(0.0..=1.0).contains(&number) {
+                        return Err(self.error(v.span(), format!("accuracies go from 0 to 1, so {number} is no target for `{metric}`")));
+                    }
                     targets.push((metric, number));
                 }
             }
@@ -265,6 +268,9 @@ impl Parser<'_> {
 
     /// `{ log = [from, to], points = n }` or `{ linear = [from, to], points = n }`.
     fn range(&self, key: &Key, table: &DeTable<'_>, span: &Span) -> Result<Vec<(Value, Span)>> {
+        if matches!(key.kind, Kind::Bool | Kind::Choice(_)) {
+            return Err(self.error(span.clone(), format!("`{}` is no number, so it has no range", key.name)).help("list its values"));
+        }
         self.known(table, &["log", "linear", "points"], "key in a range:")?;
         let wrong = |message: &str| {
             self.error(span.clone(), message.to_owned())
@@ -376,7 +382,10 @@ impl Parser<'_> {
     fn value(&self, key: &Key, value: Entry<'_, '_>) -> Result<Value> {
         let span = value.span();
         let wrong = |takes: &str| {
-            let found = self.source.text.get(span.clone()).unwrap_or_default();
+            let found = match value.get_ref() {
+                DeValue::Table(_) => "a table",
+                _ => self.source.text.get(span.clone()).unwrap_or_default(),
+            };
             let error = self.error(span.clone(), format!("`{}` takes {takes}, not {}", key.name, found.trim()));
             match value.get_ref() {
                 DeValue::Array(_) => error.help("a list of values is an axis and belongs into [grid]"),
@@ -433,6 +442,8 @@ impl Parser<'_> {
             DeValue::Integer(_) => self.int(value, name)? as f64,
             _ => return Err(self.error(value.span(), format!("{name} must be a number"))),
         };
+        // Zero has one form, or -0.0 would be another run.
+        let x = x + 0.0;
         if x.is_finite() { Ok(x) } else { Err(self.error(value.span(), format!("{name} must be a finite number"))) }
     }
 }

@@ -133,6 +133,24 @@ seeds = [3, 5]
 }
 
 #[test]
+fn a_condition_on_a_key_does_not_hold_where_the_key_does_not_exist() {
+    let base = BASE.replace("optimizer = \"sgd\"\n", "").replace("lr = 0.1\n", "");
+    let grid = "[grid]\noptimizer = [\"sgd\", \"adam\"]\nlr = [0.1, 1]\n[[exclude]]\nmomentum = 0\nlr = 1\n";
+    let labels = |text: &str| parse(text).unwrap().arms.iter().map(|a| a.label.clone()).collect::<Vec<_>>();
+    // sgd's momentum is 0 by default; adam has none.
+    assert_eq!(labels(&format!("{STUDY}{base}{grid}")), ["sgd lr=0.1", "adam lr=0.1", "adam lr=1"]);
+    let base = base.replace("[base]\n", "[base]\nmomentum = 0.9\n");
+    let grid = "[grid]\noptimizer = [\"sgd\", \"adam\"]\nlr = [0.1]\n[[when]]\nif = { momentum = 0.9 }\nset = { nesterov = true }\n";
+    assert_eq!(labels(&format!("{STUDY}{base}{grid}")), ["sgd lr=0.1 nesterov", "adam lr=0.1"]);
+}
+
+#[test]
+fn zero_has_one_form() {
+    let id = |zero: &str| parse(&format!("{STUDY}{BASE}momentum = {zero}\n")).unwrap().arms[0].config.arm_id();
+    assert_eq!(id("0"), id("-0.0"));
+}
+
+#[test]
 fn identity_is_content_not_place() {
     let a = parse(&format!("{STUDY}{BASE}")).unwrap();
     let b = Study::parse(
@@ -190,6 +208,9 @@ fn errors_say_what_where_and_what_would_be_right() {
         with("[[when]]\nif = { optimizer = \"adam\" }\nset = { hidden = 3 }\n"),
         with("[[when]]\nif = { optimizer = \"sgd\" }\n"),
         with("[[exclude]]\nhidden = 64\n"),
+        with("[[runs]]\nhidden = 64\n[[exclude]]\nhidden = 64\n"),
+        with("[[runs]]\nlr = 1\n"),
+        base("lr = 0.1", "lr.x = 1"),
         with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = 64\n"),
         with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = [16, 32]\n"),
         with("[[runs]]\nbeta1 = 0.5\n"),
@@ -202,6 +223,12 @@ fn errors_say_what_where_and_what_would_be_right() {
         with("").replace("[study]\n", "[study]\nmetric = \"test_accuracy\"\n"),
         with("").replace("[study]\n", "[study]\nmetric = \"accuracy\"\n"),
         with("").replace("[study]\n", "[study]\ntargets = { validation_accuracy = \"high\" }\n"),
+        with("").replace("[study]\n", "[study]\ntargets = { validation_accuracy = 80 }\n"),
+        base("epochs = 2", "epochs = 2\nvalidation_fraction = 0"),
+        base("epochs = 2", "epochs = 2\nschedule = \"exponential\""),
+        with("[grid]\nnesterov = { log = [1, 2], points = 2 }\n"),
+        with("[study\n"),
+        String::new(),
     ];
     let mut text = String::new();
     for case in cases {
