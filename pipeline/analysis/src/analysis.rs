@@ -52,9 +52,15 @@ impl<'a> Analysis<'a> {
     /// How many different seeds the runs have.
     #[must_use]
     pub fn seeds(&self) -> usize {
+        self.seed_values().len()
+    }
+
+    /// The different seeds, ascending.
+    #[must_use]
+    pub fn seed_values(&self) -> Vec<u64> {
         let mut seeds: Vec<u64> = self.data.runs.iter().map(|run| run.seed).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        seeds.len()
+        seeds
     }
 }

@@ -1,5 +1,5 @@
 //! What can go wrong between the database and the reports.
-//! Returned by everything public in this crate; the command line prints it.
+//! Returned by everything public in this crate; the command line prints it followed by its sources, so no message repeats its own.
 
 use std::path::PathBuf;
 
@@ -9,17 +9,20 @@ pub enum Error {
     #[error(transparent)]
     Tracker(#[from] tracker::Error),
     /// A query on a data frame failed; a mistake of this program.
-    #[error("summing up the results: {0}")]
+    #[error("summing up the results")]
     Frame(#[from] polars::error::PolarsError),
     #[error("writing a table: {0}")]
     Csv(String),
     #[error("no study named {}; the database has {}", quoted(.wanted), or_none(.known))]
     UnknownStudy { wanted: Vec<String>, known: Vec<String> },
+    /// A file that somebody else wrote stands where ours would go.
+    #[error("{}: this is no index of reports, and will not be overwritten; choose another folder with --out", .0.display())]
+    Foreign(PathBuf),
     /// The name would lead out of the folder of reports.
     #[error("`{0}` can't be the name of a report's folder")]
     StudyName(String),
-    #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    #[error("{doing} {}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 fn quoted(names: &[String]) -> String {

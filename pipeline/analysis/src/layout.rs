@@ -1,9 +1,11 @@
 //! How a study's arms spread over a numeric axis and groups: what a figure puts on its x axis, into panels, into colours.
 //! Called by `analysis`; figures and findings read it. It knows nothing of results.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::number::{Format, real};
+use crate::number::{Format, listed, real};
 use crate::results::ArmResult;
 use crate::study_data::StudyData;
 
@@ -15,9 +17,11 @@ const MOST_CURVES: usize = 12;
 pub struct Layout {
     /// The axis whose values are ordered, if the study has one.
     pub axis: Option<String>,
+    /// Numeric axes that move along with it: each of its values comes with one value of theirs.
+    pub along: Vec<String>,
     /// Its values, ascending.
     pub values: Vec<f64>,
-    /// What is left of the arms' labels without that axis (or, for many arms without one, the values of the first axis).
+    /// What is left of the arms' labels without that axis and those that move along (or, for many arms without one, the values of the first axis).
     pub groups: Vec<String>,
     /// Labels of what differs within a group.
     pub labels: Vec<String>,
@@ -41,8 +45,10 @@ impl Layout {
     pub fn of(data: &StudyData, arms: &[ArmResult<'_>]) -> Self {
         let axes = &data.study.axes;
         let axis = numeric_axis(axes, arms);
-        let without = |arm: &ArmResult<'_>, left_out: usize| words(axes, arm, |i| i != left_out);
-        let mut layout = Layout { axis: axis.map(|i| axes[i].clone()), ..Layout::default() };
+        let along: Vec<usize> = axis.map(|axis| moving_along(axes, arms, axis)).unwrap_or_default();
+        let without = |arm: &ArmResult<'_>, left_out: usize| words(axes, arm, |i| i != left_out && !along.contains(&i));
+        let mut layout =
+            Layout { axis: axis.map(|i| axes[i].clone()), along: along.iter().map(|i| axes[*i].clone()).collect(), ..Layout::default() };
         let numbers: Vec<Option<f64>> = match axis {
             Some(i) => arms.iter().map(|arm| number(data, arm, i)).collect(),
             None => vec![None; arms.len()],
@@ -79,6 +85,14 @@ impl Layout {
         self.values.get(self.places.get(arm)?.value?).copied()
     }
 
+    /// Which axes move along with the numeric one, as a clause; `None` if none does.
+    #[must_use]
+    pub fn along_text(&self) -> Option<String> {
+        let names: Vec<String> = self.along.iter().map(|name| format!("`{name}`")).collect();
+        let verb = if names.len() == 1 { "moves" } else { "move" };
+        (!names.is_empty()).then(|| format!("{} {verb} along with it", listed(&names)))
+    }
+
     /// What sets an arm apart within its group.
     #[must_use]
     pub fn label(&self, arm: usize) -> &str {
@@ -96,19 +110,40 @@ fn place(names: &mut Vec<String>, name: String) -> usize {
 
 /// An axis that every arm has, with at least two numbers: the one with most values, the first of the file among equals.
 fn numeric_axis(axes: &[String], arms: &[ArmResult<'_>]) -> Option<usize> {
-    let distinct = |i: usize| {
-        let mut texts: Vec<String> = vec![];
-        for arm in arms {
-            let value = arm.axes.get(i)?.as_ref()?;
-            if !(value.is_number() || is_full(&axes[i], value)) {
-                return None;
-            }
-            place(&mut texts, value.to_string());
+    let candidates = (0..axes.len()).filter_map(|i| Some((ordered(axes, arms, i)?.into_iter().max()?, i)));
+    candidates.max_by_key(|(n, i)| (*n, std::cmp::Reverse(*i))).map(|(_, i)| i)
+}
+
+/// For each arm the index of its value among the different ones of an axis; `None` unless the axis is an ordered quantity that
+/// every arm has, with at least two values.
+fn ordered(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Option<Vec<usize>> {
+    // One seed is not more than another.
+    if axes[axis] == "seed" || axes[axis].ends_with("_seed") {
+        return None;
+    }
+    let mut texts: Vec<String> = vec![];
+    let mut indices = vec![];
+    for arm in arms {
+        let value = arm.axes.get(axis)?.as_ref()?;
+        if !(value.is_number() || is_full(&axes[axis], value)) {
+            return None;
         }
-        (texts.len() > 1).then_some(texts.len())
+        indices.push(place(&mut texts, value.to_string()));
+    }
+    (texts.len() > 1).then_some(indices)
+}
+
+/// The other ordered axes on which arms agree wherever they agree on this one, as in a `[[zip]]`.
+fn moving_along(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Vec<usize> {
+    let Some(leader) = ordered(axes, arms, axis) else {
+        return vec![];
     };
-    let candidates: Vec<(usize, usize)> = (0..axes.len()).filter_map(|i| Some((distinct(i)?, i))).collect();
-    candidates.into_iter().max_by_key(|(n, i)| (*n, std::cmp::Reverse(*i))).map(|(_, i)| i)
+    let follows = |i: &usize| {
+        let mut value_at = BTreeMap::new();
+        ordered(axes, arms, *i)
+            .is_some_and(|follower| leader.iter().zip(follower).all(|(place, value)| *value_at.entry(*place).or_insert(value) == value))
+    };
+    (0..axes.len()).filter(|i| *i != axis).filter(follows).collect()
 }
 
 /// A batch of all training examples.
@@ -148,5 +183,38 @@ pub(crate) fn value_text(value: Option<&Value>) -> String {
             Some(number) if !value.is_i64() => Format::Plain.text(number),
             _ => value.to_string(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::Analysis;
+    use crate::fixture::study;
+
+    #[test]
+    fn axes_that_move_together_make_one_series() {
+        let mut data = study("zip", &["batch_size", "lr", "momentum"]);
+        let pairs = [(json!(8), 0.01), (json!(32), 0.04), (json!("full"), 0.16)];
+        for (i, (batch, lr)) in pairs.iter().enumerate() {
+            for (j, momentum) in [0.0, 0.9].into_iter().enumerate() {
+                data.add(&format!("{i} {j}"), 2 * i + j, &[batch.clone(), json!(lr), json!(momentum)], 0);
+            }
+        }
+        let layout = Analysis::of(&data).unwrap().layout;
+        assert_eq!((layout.axis.as_deref(), layout.along_text().as_deref()), (Some("batch_size"), Some("`lr` moves along with it")));
+        assert_eq!((layout.groups.len(), layout.groups[1].as_str(), layout.labels.len()), (2, "momentum=0.9", 3));
+    }
+
+    #[test]
+    fn crossed_axes_stay_apart_and_seeds_are_no_axis() {
+        let mut data = study("grid", &["split_seed", "lr", "momentum"]);
+        for position in 0..12 {
+            let axes = [json!(position % 6), json!([0.1, 0.2][position / 6]), json!([0.0, 0.9][position % 2])];
+            data.add(&position.to_string(), position, &axes, 0);
+        }
+        let layout = Analysis::of(&data).unwrap().layout;
+        assert_eq!((layout.axis.as_deref(), layout.along.len(), layout.groups.len()), (Some("lr"), 0, 6));
     }
 }

@@ -17,6 +17,7 @@ pub mod results;
 pub mod stats;
 pub mod study_data;
 pub mod table;
+pub mod targets;
 pub mod verdict;
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub struct RunResult<'a> {
     last: BTreeMap<Metric, f64>,
     /// The best finite evaluation of each metric; of finished runs only.
     best: BTreeMap<Metric, f64>,
+    /// The evaluation of each metric before training; of finished runs only.
+    before: BTreeMap<Metric, f64>,
     /// Training time, evaluations not counted, in milliseconds; of finished runs only.
     pub train_ms: Option<f64>,
 }
@@ -68,6 +70,12 @@ impl RunResult<'_> {
     #[must_use]
     pub fn last(&self, metric: Metric) -> Option<f64> {
         self.last.get(&metric).copied()
+    }
+
+    /// The metric before training; `None` unless the run finished and the value is finite.
+    #[must_use]
+    pub fn before(&self, metric: Metric) -> Option<f64> {
+        self.before.get(&metric).copied()
     }
 
     /// The best value that the metric had during training; `None` unless the run finished.
@@ -127,8 +135,8 @@ pub fn arms(data: &StudyData) -> Result<Vec<ArmResult<'_>>, Error> {
     let mut arms: BTreeMap<usize, ArmResult<'_>> = BTreeMap::new();
     for (index, record) in (0..).zip(&data.runs) {
         let state = State::of(record);
-        let Ends { last, best, train_ms } = ends.remove(&index).filter(|_| state == State::Finished).unwrap_or_default();
-        let run = RunResult { record, state, last, best, train_ms };
+        let Ends { last, best, before, train_ms } = ends.remove(&index).filter(|_| state == State::Finished).unwrap_or_default();
+        let run = RunResult { record, state, last, best, before, train_ms };
         let new = || ArmResult { label: &record.arm, position: record.position, axes: &record.axes, runs: vec![] };
         arms.entry(record.position).or_insert_with(new).runs.push(run);
     }
@@ -143,12 +151,14 @@ pub fn arms(data: &StudyData) -> Result<Vec<ArmResult<'_>>, Error> {
 struct Ends {
     last: BTreeMap<Metric, f64>,
     best: BTreeMap<Metric, f64>,
+    before: BTreeMap<Metric, f64>,
     train_ms: Option<f64>,
 }
 
 /// Last and best evaluations of every run that has any, by index.
 fn ends(data: &StudyData) -> Result<BTreeMap<u64, Ends>, Error> {
     let finite = |name: &str| col(name).filter(col(name).is_finite());
+    let before = |name: &str| col(name).filter(col("step").eq(lit(0u64))).first();
     let frame = frame::evals(&data.evals)?
         .group_by([col("run"), col("split")])
         .agg([
@@ -156,19 +166,23 @@ fn ends(data: &StudyData) -> Result<BTreeMap<u64, Ends>, Error> {
             col("accuracy").last(),
             finite("loss").min().alias("best_loss"),
             finite("accuracy").max().alias("best_accuracy"),
+            before("loss").alias("loss_before"),
+            before("accuracy").alias("accuracy_before"),
             col("elapsed_ms").max(),
         ])
         .sort(["run", "split"], SortMultipleOptions::default())
         .collect()?;
     let (run, split, elapsed) = (frame::whole(&frame, "run")?, frame::texts(&frame, "split")?, frame::floats(&frame, "elapsed_ms")?);
     let mut ends: BTreeMap<u64, Ends> = BTreeMap::new();
-    for (quantity, last, best) in [(Quantity::Loss, "loss", "best_loss"), (Quantity::Accuracy, "accuracy", "best_accuracy")] {
-        let (last, best) = (frame::floats(&frame, last)?, frame::floats(&frame, best)?);
+    for (quantity, name) in [(Quantity::Loss, "loss"), (Quantity::Accuracy, "accuracy")] {
+        let (last, best) = (frame::floats(&frame, name)?, frame::floats(&frame, &format!("best_{name}"))?);
+        let before = frame::floats(&frame, &format!("{name}_before"))?;
         for row in 0..run.len() {
             let metric = Metric { split: split_named(&split[row]), quantity };
             let end = ends.entry(run[row]).or_default();
             end.last.extend(Some((metric, last[row])).filter(|(_, value)| value.is_finite()));
             end.best.extend(Some((metric, best[row])).filter(|(_, value)| value.is_finite()));
+            end.before.extend(Some((metric, before[row])).filter(|(_, value)| value.is_finite()));
             end.train_ms = Some(end.train_ms.map_or(elapsed[row], |ms| ms.max(elapsed[row])));
         }
     }

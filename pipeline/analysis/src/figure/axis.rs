@@ -48,19 +48,28 @@ pub struct Axis {
     /// Fixed limits. Without them the axis covers all data; with them what lies outside is cut off,
     /// and single points outside become triangles at the edge.
     pub clip: Option<(f64, f64)>,
+    /// Whether only whole numbers are ticks; of linear axes only.
+    pub integer: bool,
 }
 
 impl Axis {
     /// A linear axis that covers all data.
     #[must_use]
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Linear, clip: None }
+        Self { label: label.into(), scale: Scale::Linear, clip: None, integer: false }
     }
 
     /// A logarithmic axis that covers all positive data.
     #[must_use]
     pub fn log(label: impl Into<String>) -> Self {
-        Self { label: label.into(), scale: Scale::Log, clip: None }
+        Self { label: label.into(), scale: Scale::Log, clip: None, integer: false }
+    }
+
+    /// The same axis with ticks at whole numbers only, for what is counted.
+    #[must_use]
+    pub fn integers(mut self) -> Self {
+        self.integer = true;
+        self
     }
 
     /// The same axis with fixed limits (see [`super::robust_limits`]).
@@ -81,6 +90,8 @@ pub(super) struct Mapping {
     /// The pixels they lie at.
     from: f64,
     to: f64,
+    /// The least distance of ticks on a linear scale.
+    least: f64,
 }
 
 impl Mapping {
@@ -88,7 +99,12 @@ impl Mapping {
     pub(super) fn new(scale: Scale, limits: (f64, f64), (from, to): (f64, f64)) -> Self {
         let low = scale.forward(limits.0).unwrap_or(0.0);
         let high = scale.forward(limits.1).filter(|high| *high > low).unwrap_or(low + 1.0);
-        Self { scale, low, high, from, to }
+        Self { scale, low, high, from, to, least: 0.0 }
+    }
+
+    /// An axis laid from one pixel to another, with limits as in [`Mapping::new`].
+    pub(super) fn of(axis: &Axis, limits: (f64, f64), pixels: (f64, f64)) -> Self {
+        Self { least: if axis.integer { 1.0 } else { 0.0 }, ..Self::new(axis.scale, limits, pixels) }
     }
 
     /// Pixel of a value; `None` where the scale has no place for it.
@@ -118,7 +134,7 @@ impl Mapping {
     /// Round values within the limits: about `target` labelled ones, and unlabelled ones between.
     pub(super) fn ticks(&self, target: usize) -> Ticks {
         match self.scale {
-            Scale::Linear => linear(self.low, self.high, target),
+            Scale::Linear => linear(self.low, self.high, target, self.least),
             Scale::Log => logarithmic(self.low, self.high, target),
         }
     }
@@ -131,11 +147,11 @@ pub(super) struct Ticks {
     pub minor: Vec<f64>,
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten.
-fn linear(low: f64, high: f64, target: usize) -> Ticks {
+/// Multiples of 1, 2 or 5 times a power of ten, at least `least` apart.
+fn linear(low: f64, high: f64, target: usize, least: f64) -> Ticks {
     /// Mantissas with the fractions that they are the nearest for, by ratio: up to √2, √10 and √50.
     const NEAREST: [(f64, f64); 3] = [(SQRT_2, 1.0), (3.162, 2.0), (5.0 * SQRT_2, 5.0)];
-    let raw = (high - low) / real(target.max(1));
+    let raw = ((high - low) / real(target.max(1))).max(least);
     let mut exponent = whole(raw.log10().floor());
     let fraction = raw / 10f64.powi(exponent);
     let mantissa = NEAREST.into_iter().find(|(below, _)| fraction < *below).map(|(_, mantissa)| mantissa);
@@ -191,7 +207,7 @@ fn logarithmic(low: f64, high: f64, target: usize) -> Ticks {
     }
     if round.len() < 2 {
         let (low, high) = (10f64.powf(low), 10f64.powf(high));
-        return linear(low, high, target.min(4));
+        return linear(low, high, target.min(4), 0.0);
     }
     let short = round.iter().all(|(_, decade)| (-4..=4).contains(decade));
     let label = |(digit, decade): (u8, i32)| match digit {

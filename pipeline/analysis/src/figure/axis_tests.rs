@@ -35,6 +35,16 @@ fn linear_ticks_are_multiples_of_one_two_five() {
 }
 
 #[test]
+fn an_axis_of_integers_has_no_fractional_ticks() {
+    let axis = Axis::linear("epoch").integers();
+    for (high, expected) in [(1.0, vec!["0", "1"]), (3.1, vec!["0", "1", "2", "3"]), (20.8, vec!["0", "5", "10", "15", "20"])] {
+        assert_eq!(labels(&Mapping::of(&axis, (0.0, high), (0.0, 100.0)).ticks(5)), expected);
+    }
+    let free = Mapping::of(&Axis::linear("loss"), (0.0, 1.0), (0.0, 100.0)).ticks(5);
+    assert_eq!(free.major.len(), 6);
+}
+
+#[test]
 fn log_ticks_are_decades_with_minor_ticks() {
     let ticks = mapping(Scale::Log, 1e-4, 10.0).ticks(7);
     assert_eq!(labels(&ticks), ["10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰", "10¹"]);

@@ -33,8 +33,8 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new([left, top, width, height]: [f64; 4], x: (&Axis, (f64, f64)), y: (&Axis, (f64, f64))) -> Self {
-        let x = Mapping::new(x.0.scale, x.1, (left, left + width));
-        let y = Mapping::new(y.0.scale, y.1, (top + height, top));
+        let x = Mapping::of(x.0, x.1, (left, left + width));
+        let y = Mapping::of(y.0, y.1, (top + height, top));
         Self { left, top, width, height, x, y }
     }
 

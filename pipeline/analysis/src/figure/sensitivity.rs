@@ -30,6 +30,8 @@ pub struct Sensitivity {
     pub series: Vec<SensitivitySeries>,
     /// Target lines.
     pub rules: Vec<Rule>,
+    /// Settings that are labelled otherwise than by their number.
+    pub names: Vec<(f64, String)>,
 }
 
 /// One compared series.
@@ -127,12 +129,17 @@ impl Sensitivity {
         let mut settings: Vec<f64> = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
         settings.retain(|x| matches!(frame.x.held(*x), Some((_, 0))));
         settings.sort_by(f64::total_cmp);
-        let mut major: Vec<(f64, String)> = settings.into_iter().map(|x| (x, short(x))).collect();
+        let mut major: Vec<(f64, String)> = settings.into_iter().map(|x| (x, self.name(x))).collect();
         // Settings that read the same are the same up to rounding.
         major.dedup_by(|a, b| a.1 == b.1);
         let ticks = Ticks { major, minor: Vec::new() };
         let few = (2..=LABELLED).contains(&ticks.major.len());
         if few && frame.has_room(&ticks) { ticks } else { frame.x_ticks() }
+    }
+
+    fn name(&self, x: f64) -> String {
+        let named = self.names.iter().find(|(setting, _)| setting.total_cmp(&x).is_eq());
+        named.map_or_else(|| short(x), |(_, name)| name.clone())
     }
 
     fn contents(&self, svg: &mut Svg, frame: &Frame) {

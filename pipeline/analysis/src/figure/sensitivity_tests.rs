@@ -7,7 +7,7 @@ fn figure(points: &[(f64, &[f64], usize)]) -> Sensitivity {
     let points = points.iter().map(|(x, values, diverged)| SensitivityPoint { x: *x, values: values.to_vec(), diverged: *diverged });
     let series = SensitivitySeries { label: "sgd".into(), color: Color::rgb(0, 114, 178), dash: None, points: points.collect() };
     let (x, y) = (Axis::log("learning rate"), Axis::linear("loss"));
-    Sensitivity { title: "t".into(), subtitle: None, x, y, series: vec![series], rules: Vec::new() }
+    Sensitivity { title: "t".into(), subtitle: None, x, y, series: vec![series], rules: Vec::new(), names: vec![(2000.0, "full".into())] }
 }
 
 fn crosses(svg: &str) -> usize {
@@ -22,6 +22,12 @@ fn every_seed_is_a_mark_and_every_diverged_run_a_cross() {
     for label in [">0.1<", ">1<", ">10<"] {
         assert!(svg.contains(label), "{label}");
     }
+}
+
+#[test]
+fn a_named_setting_is_labelled_by_its_name() {
+    let svg = figure(&[(10.0, &[1.0], 0), (2000.0, &[1.0], 0)]).svg();
+    assert!(svg.contains(">10<") && svg.contains(">full<") && !svg.contains(">2000<"));
 }
 
 #[test]

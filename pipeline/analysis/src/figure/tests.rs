@@ -111,7 +111,7 @@ fn dot_plots_and_sensitivity_figures_are_well_formed() {
     let values: Vec<f64> = nasty().into_iter().map(|point| point.1).collect();
     for scale in [Scale::Linear, Scale::Log] {
         for clip in [None, Some((0.5, 2.0))] {
-            let axis = Axis { label: "loss & <co>".into(), scale, clip };
+            let axis = Axis { label: "loss & <co>".into(), scale, clip, integer: false };
             let group =
                 |index| Group { label: format!("<arm {index}>"), color: categorical(index).0, values: values.clone(), failed: index };
             let groups = (0..40).map(group).collect();

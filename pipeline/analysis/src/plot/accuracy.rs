@@ -22,7 +22,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let figure = Figure {
         title: "Validation accuracy by epoch".into(),
         subtitle: Some("Line: median over seeds; band: quartiles.".into()),
-        x: Axis::linear("epoch"),
+        x: Axis::linear("epoch").integers(),
         y: look::axis(metric, "validation accuracy", look::values(points)),
         panels: (0..a.layout.groups.len()).map(panel).collect(),
         legend: look::legend(a),

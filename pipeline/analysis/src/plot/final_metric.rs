@@ -3,7 +3,7 @@
 
 use super::{Plot, look};
 use crate::Analysis;
-use crate::figure::{Group, Strip, categorical};
+use crate::figure::{Group, Scale, Strip, categorical};
 use crate::results::State;
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
@@ -18,12 +18,11 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         values: arm.last(metric),
         failed: arm.count(State::Diverged),
     });
-    let strip = Strip {
-        title: format!("{metric} at the end of training"),
-        subtitle: None,
-        metric: look::axis(metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric))),
-        groups: groups.collect(),
-    };
+    let mut axis = look::axis(metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric)));
+    if axis.scale == Scale::Log {
+        axis.label = format!("{metric} in nats (log scale)");
+    }
+    let strip = Strip { title: format!("{metric} at the end of training"), subtitle: None, metric: axis, groups: groups.collect() };
     Some(Plot {
         name: "final-metric",
         alt: format!("{metric} of every run at the end of training, one row for each arm"),

@@ -44,7 +44,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let figure = Figure {
         title: "Loss by epoch".into(),
         subtitle: Some(format!("{lines}: median over seeds; band: quartiles.")),
-        x: Axis::linear("epoch"),
+        x: Axis::linear("epoch").integers(),
         y: look::axis(loss(Split::Validation), "loss", look::values(points)),
         panels,
         legend: look::legend(a),

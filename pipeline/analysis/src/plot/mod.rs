@@ -14,6 +14,9 @@ use crate::Analysis;
 pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 5] =
     [final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
 
+/// Names of all figures; what a study's folder holds under other names is none of ours.
+pub(crate) const NAMES: [&str; 5] = ["final-metric", "sensitivity", "learning-curves", "accuracy", "loss-per-step"];
+
 /// A figure with what its page says about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plot {

@@ -24,6 +24,8 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         let (color, dash) = categorical(group);
         SensitivitySeries { label: label.clone(), color, dash, points: layout.members(group).into_iter().filter_map(point).collect() }
     });
+    let full = (0..a.arms.len()).filter(|i| layout.label(*i) == "full").filter_map(|i| Some((layout.value(i)?, "full".to_owned())));
+    let along = layout.along_text().map(|text| format!(" {text}.")).unwrap_or_default();
     let figure = Sensitivity {
         title: format!("{metric} against {name}"),
         subtitle: None,
@@ -31,13 +33,14 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         y: look::axis(metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric))),
         series: series.collect(),
         rules: look::rules(a, metric),
+        names: full.collect(),
     };
     Some(Plot {
         name: "sensitivity",
         alt: format!("{metric} at the end of training against {name}"),
         caption: format!(
             "`{metric}` at the end of training against `{name}`. Line and band are the median and the quartiles of the finished runs; \
-             diverged runs are left out of them and counted at the top. From {}.",
+             diverged runs are left out of them and counted at the top.{along} From {}.",
             look::runs_behind(a)
         ),
         svg: figure.svg(),

@@ -5,35 +5,43 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::Reports;
+use super::{Reports, index};
 use crate::error::Error;
+use crate::{plot, table};
 
-/// Files of a study's folder with other endings are none of ours.
-const OURS: [&str; 3] = ["md", "csv", "svg"];
+/// Whether a file of a study's folder is one that a report may write, and so may remove.
+fn is_ours(name: &str) -> bool {
+    let with = |end: &str, names: &[&str]| name.strip_suffix(end).is_some_and(|stem| names.contains(&stem));
+    name == "report.md" || with(".csv", &table::NAMES) || with(".svg", &plot::NAMES)
+}
 
 impl Reports {
     /// Writes every file, each first under another name and then renamed, so that a reader never sees half of one; removes
     /// reports, tables and figures that the studies reported on no longer have.
     ///
     /// # Errors
-    /// When the folder can't be written.
+    /// When the folder can't be written, or has a `README.md` that is not an index of reports.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
+        let index = folder.join("README.md");
+        if fs::read_to_string(&index).is_ok_and(|text| !text.starts_with(index::HEADER)) {
+            return Err(Error::Foreign(index));
+        }
         for (name, bytes) in &self.files {
             let path = folder.join(name);
             if fs::read(&path).is_ok_and(|old| old == *bytes) {
                 continue;
             }
             let parent = path.parent().unwrap_or(folder);
-            fs::create_dir_all(parent).map_err(at(parent))?;
+            fs::create_dir_all(parent).map_err(writing(parent))?;
             let mut partial = path.clone().into_os_string();
             partial.push(".partial");
             let partial = PathBuf::from(partial);
-            fs::write(&partial, bytes).map_err(at(&partial))?;
-            fs::rename(&partial, &path).map_err(at(&path))?;
+            fs::write(&partial, bytes).map_err(writing(&partial))?;
+            fs::rename(&partial, &path).map_err(writing(&path))?;
         }
         for name in self.leftovers(folder)? {
             let path = folder.join(name);
-            fs::remove_file(&path).map_err(at(&path))?;
+            fs::remove_file(&path).map_err(at("removing", &path))?;
         }
         Ok(())
     }
@@ -48,7 +56,7 @@ impl Reports {
             let path = folder.join(name);
             match fs::read(&path) {
                 Ok(old) if old == *bytes => {}
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at(&path)(e)),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(reading(&path)(e)),
                 _ => stale.push(name.clone()),
             }
         }
@@ -64,13 +72,13 @@ impl Reports {
             let path = folder.join(study);
             let entries = match fs::read_dir(&path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                entries => entries.map_err(at(&path))?,
+                entries => entries.map_err(reading(&path))?,
             };
             for entry in entries {
-                let entry = entry.map_err(at(&path))?;
-                let name = format!("{study}/{}", entry.file_name().to_string_lossy());
-                let ours = Path::new(&name).extension().is_some_and(|end| OURS.iter().any(|our| end == *our));
-                if ours && !self.files.contains_key(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                let entry = entry.map_err(reading(&path))?;
+                let file = entry.file_name().to_string_lossy().into_owned();
+                let name = format!("{study}/{file}");
+                if is_ours(&file) && !self.files.contains_key(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                     leftovers.push(name);
                 }
             }
@@ -80,7 +88,45 @@ impl Reports {
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
+fn reading(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    at("reading", path)
+}
+
+fn writing(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    at("writing", path)
+}
+
+fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::File { path, source }
+    move |source| Error::File { doing, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_a_report_writes_is_ours() {
+        let mut reports = Reports::default();
+        reports.add(&crate::fixture::troubled()).unwrap();
+        let files: Vec<&str> = reports.files.keys().filter_map(|name| Some(name.split_once('/')?.1)).collect();
+        assert!(files.len() >= 8, "{files:?}");
+        for file in files {
+            assert!(is_ours(file), "{file} is not in NAMES");
+        }
+        assert!(!is_ours("notes.md") && !is_ours("old.svg"));
+    }
+
+    #[test]
+    fn somebody_elses_readme_is_not_overwritten() {
+        let folder = std::env::temp_dir().join(format!("analysis-foreign-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("README.md"), "# My project\n").unwrap();
+        let mut reports = Reports::default();
+        reports.add_index();
+        let error = reports.write(&folder).unwrap_err().to_string();
+        assert!(error.contains("will not be overwritten"), "{error}");
+        assert_eq!(fs::read_to_string(folder.join("README.md")).unwrap(), "# My project\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -7,9 +7,11 @@ use super::StudySummary;
 use crate::number::{Format, count};
 use crate::table::escape;
 
+/// How an index begins, so that another file of its name is not taken for one.
+pub(super) const HEADER: &str = "# Reports\n\nGenerated from the results database by `pipeline report`; changes made by hand are lost.\n";
+
 pub(super) fn make(studies: &[StudySummary]) -> String {
-    let mut text =
-        String::from("# Reports\n\nGenerated from the results database by `pipeline report`; changes made by hand are lost.\n\n");
+    let mut text = format!("{HEADER}\n");
     if studies.is_empty() {
         text.push_str("The database has no study yet.\n");
         return text;

@@ -7,6 +7,7 @@ mod folder;
 mod index;
 mod page;
 mod provenance;
+mod setup;
 
 use std::collections::BTreeMap;
 

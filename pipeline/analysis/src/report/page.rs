@@ -4,25 +4,25 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{findings, provenance};
+use super::{findings, provenance, setup};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::count;
 use crate::plot::PLOTS;
 use crate::results::State;
-use crate::table::{TABLES, escape};
+use crate::table::{TABLES, escape, paragraph};
 
 /// The files of a study's folder, by name.
 pub(super) fn make(a: &Analysis<'_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let mut files = BTreeMap::new();
     let mut text = String::new();
     let study = &a.data.study;
-    let _ = writeln!(text, "# {}\n\n{}\n", escape(&study.name), study.question.trim());
+    let _ = writeln!(text, "# {}\n\n{}\n", escape(&study.name), paragraph(&study.question));
     if let Some(hypothesis) = &study.hypothesis {
-        let _ = writeln!(text, "**Hypothesis.** {}\n", hypothesis.trim());
+        let _ = writeln!(text, "**Hypothesis.** {}\n", escape(hypothesis));
     }
-    let _ = writeln!(text, "{}\n\n## What the data say\n", state(a));
-    for finding in findings::of(a) {
+    let _ = writeln!(text, "{}\n\n{}## What the data say\n", state(a), setup::of(a));
+    for finding in findings::of(a)? {
         let _ = writeln!(text, "- {finding}");
     }
 

@@ -7,7 +7,7 @@ mod render;
 mod runs;
 mod time_to_target;
 
-pub(crate) use render::escape;
+pub(crate) use render::{escape, paragraph};
 
 use crate::Analysis;
 use crate::error::Error;
@@ -15,6 +15,9 @@ use crate::number::Format;
 
 /// All tables, in the order of a report. One that has nothing to say gives `None`.
 pub const TABLES: [Maker; 4] = [arms::table, time_to_target::table, divergence::table, runs::table];
+
+/// Names of all tables; what a study's folder holds under other names is none of ours.
+pub(crate) const NAMES: [&str; 4] = ["arms", "time_to_target", "divergence", "runs"];
 
 /// Makes a table of a study.
 pub type Maker = fn(&Analysis<'_>) -> Result<Option<Table>, Error>;
@@ -96,8 +99,6 @@ pub enum Cell {
     Spread(Option<[f64; 3]>),
     /// Parts: mean and, from two values on, standard deviation.
     MeanSd(Option<f64>, Option<f64>),
-    /// A time that half of the runs would need longer for than they were trained.
-    Never,
 }
 
 impl Cell {

@@ -74,7 +74,6 @@ impl Cell {
             Cell::MeanSd(Some(mean), Some(deviation)) => column.format.with_deviation(*mean, *deviation),
             Cell::MeanSd(Some(mean), None) => number(*mean),
             Cell::Value(None) | Cell::Spread(None) | Cell::MeanSd(None, _) => NOTHING.into(),
-            Cell::Never => "not reached by half".into(),
         }
     }
 
@@ -90,7 +89,7 @@ impl Cell {
             Cell::Value(Some(value)) => vec![plain(value)],
             Cell::Spread(Some(values)) => values.iter().map(plain).collect(),
             Cell::MeanSd(mean, deviation) => [mean, deviation].into_iter().map(|x| x.as_ref().map(plain).unwrap_or_default()).collect(),
-            Cell::Value(None) | Cell::Spread(None) | Cell::Never => vec![],
+            Cell::Value(None) | Cell::Spread(None) => vec![],
         };
         fields.resize(parts.max(fields.len()), String::new());
         fields
@@ -102,7 +101,47 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Text as one paragraph of a page: nothing in it starts a heading, a list, a quotation, a fence or a rule.
+pub(crate) fn paragraph(text: &str) -> String {
+    let text = escape(text);
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    if rest.len() < text.len() && rest.starts_with(['.', ')']) {
+        return format!("{}\\{rest}", &text[..text.len() - rest.len()]);
+    }
+    if text.starts_with(['#', '>', '-', '+', '*', '=', '~', '_', '`']) && !is_emphasis(&text) { format!("\\{text}") } else { text }
+}
+
+/// Text that starts with code, emphasis or an underlined word, which are no structure.
+fn is_emphasis(text: &str) -> bool {
+    let mark = text.chars().next().filter(|c| ['*', '_', '`'].contains(c));
+    mark.is_some_and(|mark| {
+        let inner = text.trim_start_matches(mark);
+        text.len() - inner.len() < 3 && inner.starts_with(|c: char| !c.is_whitespace()) && inner.contains(mark)
+    })
+}
+
 /// Text that a spreadsheet doesn't take for a formula.
 fn guard(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_has_no_structure() {
+        for (text, expected) in [
+            ("# What\n\n- now <b>?", "\\# What - now &lt;b>?"),
+            ("1. First", "1\\. First"),
+            ("10 runs", "10 runs"),
+            ("---", "\\---"),
+            ("```sh", "\\```sh"),
+            ("`lr` matters", "`lr` matters"),
+            ("*Why*?", "*Why*?"),
+            ("* item", "\\* item"),
+        ] {
+            assert_eq!(paragraph(text), expected);
+        }
+    }
 }

@@ -132,8 +132,9 @@ impl Progress {
     }
 
     pub fn finish(&self) {
-        if let View::Bars { total, .. } = &self.view {
+        if let View::Bars { all, total, .. } = &self.view {
             total.finish_and_clear();
+            let _ = all.clear();
         }
     }
 
