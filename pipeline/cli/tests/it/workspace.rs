@@ -56,7 +56,7 @@ impl Workspace {
 
     /// The command, not yet started.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("pipeline"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
         command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").env_remove("XDG_CACHE_HOME");
         command
     }
