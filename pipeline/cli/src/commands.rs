@@ -102,14 +102,13 @@ pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a run can be; `unfinished` runs are in training now, or were cut off.
+/// What a run can be, see [`RunRecord::state`].
 const STATES: [&str; 7] = ["completed", "diverged", "stopped_early", "failed", "interrupted", "unfinished", "pending"];
 
 fn state_counts(runs: &[RunRecord]) -> BTreeMap<&'static str, i64> {
     let mut counts = BTreeMap::new();
     for run in runs {
-        let state = run.outcome.map_or(if run.started { "unfinished" } else { "pending" }, Outcome::name);
-        *counts.entry(state).or_insert(0) += 1;
+        *counts.entry(run.state()).or_insert(0) += 1;
     }
     counts
 }
@@ -184,7 +183,7 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     for (study, r) in &found {
         writeln!(out, "study {study}: {}", r.arm)?;
     }
-    let state = run.outcome.map_or(if run.started { "unfinished" } else { "pending" }, Outcome::name);
+    let state = run.state();
     let planned = run.planned_steps.map_or(String::new(), |n| format!(" of {n}"));
     let runs = [run];
     let steps = reader.steps(&runs)?;

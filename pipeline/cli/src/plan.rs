@@ -85,16 +85,24 @@ impl Planned {
         if items.is_empty() {
             return Err(Expected::NothingSelected("the filter selects no run".into()).into());
         }
-        let ids: Vec<&str> = items.iter().map(|i| i.run.id.as_str()).collect();
-        let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
-        let busy = Tracker::is_busy(db);
-        for (item, known) in items.iter_mut().zip(known) {
-            item.action = decide(known.as_ref(), selection, busy);
-        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is shared badly: one run at a time unless asked for more.
         let jobs = selection.jobs.map_or(if device.is_cpu() { cores } else { 1 }, usize::from);
-        Ok(Planned { studies, items, shared, device, jobs })
+        let mut planned = Planned { studies, items, shared, device, jobs };
+        planned.look_up(db, selection, Tracker::is_busy(db))?;
+        Ok(planned)
+    }
+
+    /// Decides for every run by what the database knows of it; `busy`: another sweep is writing to it.
+    ///
+    /// A sweep calls it once more when it has the database to itself, for what may have happened in between.
+    pub fn look_up(&mut self, db: &Path, selection: &Selection, busy: bool) -> Result<()> {
+        let ids: Vec<&str> = self.items.iter().map(|i| i.run.id.as_str()).collect();
+        let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
+        for (item, known) in self.items.iter_mut().zip(known) {
+            item.action = decide(known.as_ref(), selection, busy);
+        }
+        Ok(())
     }
 
     /// The runs that will be trained.

@@ -52,6 +52,13 @@ pub struct RunRecord {
     pub git_dirty: Option<bool>,
 }
 
+impl RunRecord {
+    /// The outcome's name; without one `pending` (not started) or `unfinished` (in training now, or cut off).
+    pub fn state(&self) -> &'static str {
+        self.outcome.map_or(if self.started { "unfinished" } else { "pending" }, Outcome::name)
+    }
+}
+
 /// Steps of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepColumns {

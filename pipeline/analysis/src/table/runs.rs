@@ -25,15 +25,10 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
             let record = run.record;
             let mut row = vec![Cell::Text(study.name.clone()), Cell::Text(arm.label.into())];
             row.extend(arm.axes.iter().map(|value| axis(value.as_ref())));
-            let outcome = match record.outcome {
-                Some(outcome) => outcome.name(),
-                None if record.started => "unfinished",
-                None => "pending",
-            };
             row.extend([
                 Cell::Count(record.seed),
                 Cell::Text(record.id.clone()),
-                Cell::Text(outcome.into()),
+                Cell::Text(record.state().into()),
                 Cell::Text(record.error.clone().unwrap_or_default()),
                 Cell::Count(record.steps),
                 record.planned_steps.map_or(Cell::Value(None), Cell::Count),

@@ -23,9 +23,7 @@ use crate::{environment, error};
 use progress::Progress;
 
 pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
-    let planned = Planned::new(db, &args.selection)?;
-    let queue: Vec<&Item> = planned.to_run().collect();
-    let skipped = planned.items.len() - queue.len();
+    let mut planned = Planned::new(db, &args.selection)?;
     let say = |text: String| {
         if !quiet {
             tell(&text);
@@ -34,8 +32,11 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     let stop = Stop::on_signals().context("listening to signals")?;
     let started = Instant::now();
     let tracker = Tracker::open(db, &planned.studies)?;
+    planned.look_up(db, &args.selection, false)?;
+    let queue: Vec<&Item> = planned.to_run().collect();
+    let skipped = planned.items.len() - queue.len();
     let outcomes = if queue.is_empty() {
-        say(format!("nothing to train: {} to skip, none without a result (`pipeline plan` says why)", count_of(skipped, "run")));
+        say(format!("nothing to train: {} to skip (`pipeline plan` says why)", count_of(skipped, "run")));
         vec![]
     } else {
         let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
