@@ -43,6 +43,15 @@ data *args: _build
 test *args:
     cargo test --release --workspace "$@"
 
+# Measure each kernel and the training steps of every model (criterion); `just bench steps` measures steps alone
+bench *args:
+    cargo bench --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}
+
+# Compare training steps and a grid with PyTorch and Keras, side by side: makes a Python environment, writes docs/benchmarks.md
+bench-peers *args: _build
+    cargo build --release --quiet --workspace --examples
+    python3 pipeline/engine/benches/peers/compare.py --out docs/benchmarks.md "$@"
+
 # Formatting, lints, documentation
 check:
     cargo fmt --all --check

@@ -89,9 +89,44 @@ pub struct Selection {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
 
-    /// Runs at the same time [default: the number of cores]
+    /// Runs at the same time [default: the number of cores, divided by --threads]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
+
+    /// Threads per run [default: cores are shared evenly between the runs that are left]; results don't depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+
+    /// Memory for all running runs together, such as 6GiB; a run that needs more is refused [default: 90 % of what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<Size>,
+}
+
+/// A number of bytes, written `512MiB`, `6GiB` or `1.5GB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size; what is beyond 2^64 is as good as 2^64")]
+    fn from_str(s: &str) -> Result<Self, String> {
+        let error = || "expected a number and a unit, such as 512MiB, 6GiB or 1.5GB".to_owned();
+        let (number, unit) = s.split_at(s.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(error)?);
+        let unit = match unit.to_ascii_lowercase().as_str() {
+            "kb" => 1e3,
+            "mb" => 1e6,
+            "gb" => 1e9,
+            "tb" => 1e12,
+            "k" | "kib" => 1024f64,
+            "m" | "mib" => 1024f64.powi(2),
+            "g" | "gib" => 1024f64.powi(3),
+            "t" | "tib" => 1024f64.powi(4),
+            _ => return Err(error()),
+        };
+        let number: f64 = number.trim().parse().map_err(|_| error())?;
+        if number > 0.0 && number.is_finite() { Ok(Size((number * unit) as u64)) } else { Err(error()) }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -161,4 +196,19 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let parse = |s: &str| s.parse::<Size>().map(|s| s.0).ok();
+        assert_eq!(
+            ["512MiB", "6GiB", "1.5GB", "2g", "1k"].map(parse),
+            [536_870_912, 6_442_450_944, 1_500_000_000, 2_147_483_648, 1024].map(Some)
+        );
+        assert_eq!(["", "6", "GiB", "-1GiB", "infGiB", "6 parsecs"].map(parse), [None; 6]);
+    }
 }

@@ -29,13 +29,10 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
             .items
             .iter()
             .map(|i| {
-                let (runs, why) = match &i.action {
-                    Action::Run(why) => (true, why),
-                    Action::Skip(why) => (false, why),
-                };
+                let (runs, why) = (matches!(i.action, Action::Run(_)), i.action.why());
                 let config: serde_json::Value = serde_json::from_str(&i.run.config.json()).unwrap_or_default();
                 json!({ "run_id": i.run.id, "study": i.study, "arm": i.arm, "seed": i.run.seed, "runs": runs, "why": why,
-                        "steps": i.facts.planned_steps, "parameters": i.facts.parameters, "estimate_ms": i.estimate_ms, "config": config })
+                        "steps": i.facts.planned_steps, "parameters": i.facts.parameters, "memory_bytes": i.facts.memory_bytes, "estimate_ms": i.estimate_ms, "config": config })
             })
             .collect();
         writeln!(std::io::stdout(), "{:#}", json!({ "runs": runs, "estimate_s": planned.estimate_s() }))?;
@@ -43,10 +40,6 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     }
     let columns = ["study", "arm", "seed", "run", "steps", "parameters", "what", "why"].map(str::to_owned).to_vec();
     let rows = planned.items.iter().map(|i| {
-        let (what, why) = match &i.action {
-            Action::Run(why) => ("run", why),
-            Action::Skip(why) => ("skip", why),
-        };
         vec![
             text(&i.study),
             text(&i.arm),
@@ -54,8 +47,8 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
             text(&i.run.id),
             count(i.facts.planned_steps),
             count(i.facts.parameters),
-            text(what),
-            text(why),
+            text(i.action.name()),
+            text(i.action.why()),
         ]
     });
     let answer = Answer { columns, rows: rows.collect() };
@@ -65,7 +58,7 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     let steps: u64 = planned.to_run().map(|i| i.facts.planned_steps).sum();
     let time = match planned.estimate_s() {
         _ if runs == 0 => String::new(),
-        Some(s) => format!(", about {} with {} at a time (from earlier runs)", duration(s), planned.jobs),
+        Some(s) => format!(", about {} with {} at a time (from earlier runs)", duration(s), planned.limits.jobs),
         None => ", no estimate of time: runs like these are not in the database yet".into(),
     };
     let shared = if planned.shared > 0 { format!("; {} cells of later studies are among them", planned.shared) } else { String::new() };
@@ -241,7 +234,7 @@ pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
         writeln!(out, "{}: {}", choice.name, choice.doc)?;
         match catalog.dataset(choice.name) {
             Ok(d) => {
-                let [c, h, w] = d.shape;
+                let [h, w, c] = d.shape;
                 writeln!(
                     out,
                     "  here: {} training and {} test images of {c}×{h}×{w}, {} classes, SHA-256 {}",

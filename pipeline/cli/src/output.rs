@@ -105,6 +105,18 @@ fn object(columns: &[String], row: &[Cell]) -> String {
     format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
 }
 
+/// `1.6 GiB`
+pub fn bytes(n: u64) -> String {
+    let (mut size, mut unit) = (n as f64, "B");
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, next);
+    }
+    if size < 10.0 && unit != "B" { format!("{size:.1} {unit}") } else { format!("{size:.0} {unit}") }
+}
+
 /// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 05 min`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are positive and short")]
 pub fn duration(seconds: f64) -> String {

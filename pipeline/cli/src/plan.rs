@@ -15,6 +15,8 @@ use tracker::{Reader, Tracker};
 use crate::args::Selection;
 use crate::error::Expected;
 use crate::grids;
+use crate::output::bytes;
+use crate::sweep::resources::{self, Limits as Resources};
 
 /// A selection of runs, checked.
 pub struct Planned {
@@ -23,7 +25,8 @@ pub struct Planned {
     /// Cells that are the same run as a cell of a study before.
     pub shared: usize,
     pub device: engine::device::Device,
-    pub jobs: usize,
+    /// What may be used at a time.
+    pub limits: Resources,
 }
 
 /// One run of a plan. A run that several studies share stands under the first.
@@ -43,6 +46,24 @@ pub struct Item {
 pub enum Action {
     Run(String),
     Skip(String),
+    /// It can't be trained here.
+    Refuse(String),
+}
+
+impl Action {
+    /// `run`, `skip` or `refuse`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Run(_) => "run",
+            Action::Skip(_) => "skip",
+            Action::Refuse(_) => "refuse",
+        }
+    }
+
+    pub fn why(&self) -> &str {
+        let (Action::Run(why) | Action::Skip(why) | Action::Refuse(why)) = self;
+        why
+    }
 }
 
 impl Planned {
@@ -87,8 +108,16 @@ impl Planned {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is shared badly: one run at a time unless asked for more.
-        let jobs = selection.jobs.map_or(if device.is_cpu() { cores } else { 1 }, usize::from);
-        let mut planned = Planned { studies, items, shared, device, jobs };
+        let threads = selection.threads.map(usize::from);
+        let fitting = if device.is_cpu() { (cores / threads.unwrap_or(1)).max(1) } else { 1 };
+        let jobs = selection.jobs.map_or(fitting, usize::from);
+        let memory = match selection.max_memory {
+            Some(size) => size.0,
+            None if device.is_cpu() => resources::available_memory(),
+            None => u64::MAX,
+        };
+        let limits = Resources { jobs, cores, threads, memory };
+        let mut planned = Planned { studies, items, shared, device, limits };
         planned.look_up(db, selection, Tracker::is_busy(db))?;
         Ok(planned)
     }
@@ -101,6 +130,14 @@ impl Planned {
         let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
         for (item, known) in self.items.iter_mut().zip(known) {
             item.action = decide(known.as_ref(), selection, busy);
+            let (need, limit) = (item.facts.memory_bytes, self.limits.memory);
+            if matches!(item.action, Action::Run(_)) && need > limit {
+                item.action = Action::Refuse(format!(
+                    "needs about {} of memory, and {} are to be had; free some, take a smaller batch or network, or set --max-memory",
+                    bytes(need),
+                    bytes(limit)
+                ));
+            }
         }
         Ok(())
     }
@@ -110,10 +147,15 @@ impl Planned {
         self.items.iter().filter(|i| matches!(i.action, Action::Run(_)))
     }
 
+    /// The runs that would be trained if they fitted.
+    pub fn refused(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|i| matches!(i.action, Action::Refuse(_)))
+    }
+
     /// Expected wall time of the sweep in seconds; `None` when a run has no history to go by.
     pub fn estimate_s(&self) -> Option<f64> {
         let total: Option<f64> = self.to_run().map(|i| i.estimate_ms).sum();
-        let workers = self.jobs.min(self.to_run().count()).max(1);
+        let workers = self.limits.jobs.min(self.to_run().count()).max(1);
         // Evaluations come on top of the training time: about a tenth on the embedded data.
         total.map(|ms| 1.1 * ms / 1000.0 / workers as f64)
     }
@@ -199,6 +241,8 @@ mod tests {
             data_dir: None,
             device: engine::device::DeviceChoice::Cpu,
             jobs: None,
+            threads: None,
+            max_memory: None,
         };
         let known =
             |outcome, started| Known { outcome, started, ended_at: Some("2026-01-02T03:04:05.678Z".into()), error: Some("boom".into()) };

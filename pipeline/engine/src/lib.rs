@@ -1,7 +1,8 @@
 //! The engine: datasets, networks, optimizers, schedules and the one training loop, on top of candle.
 //!
-//! The way through a step: `data` gathers a batch, `network` runs its `layer`s forward, `loss` turns logits into a loss and its
-//! gradient, `network` runs backward, `optim` updates the parameters, and `train` writes a record into the sink.
+//! The way through a step: `data` gathers a batch, `network` runs its `layer`s forward to the loss and backward, each layer's
+//! parameters are updated by `optim`'s rule as soon as their gradient is known, and `train` writes a record into the sink. On
+//! the CPU a layer is one of our `kernel`s; elsewhere it is composed of candle operations.
 //! It knows neither SQL, nor polars, nor the terminal.
 
 pub mod catalog;
@@ -11,6 +12,7 @@ mod error;
 mod kernel;
 mod layer;
 mod loss;
+pub mod measure;
 mod network;
 pub mod optim;
 mod random;

@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use spec::record::{Eval, Facts, Outcome, Sink, Step};
 use spec::{Config, RunSpec, Split, model};
 
 use crate::data::{Dataset, Division, Part};
 use crate::device;
 use crate::error::Error;
-use crate::layer::Path;
-use crate::loss::{norm, softmax_cross_entropy};
-use crate::network::Network;
+use crate::network::{self, Network, Structure};
 use crate::optim;
 use crate::random::{Purpose, Stream};
 use crate::schedule::Schedule;
 
-/// Examples per forward pass of an evaluation: enough to keep the kernels busy, few enough to stay in the caches.
+/// Most examples per forward pass of an evaluation: enough to keep the kernels busy, few enough to stay in the caches.
 const EVAL_BATCH: usize = 100;
+/// Most numbers of activations in such a pass. Both depend on the network alone, so that sums have the same bits everywhere.
+const EVAL_ACTIVATIONS: usize = 1 << 24;
 
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Ending {
 
 /// What a run will do, checked and counted before anything is trained.
 pub struct Plan {
-    layers: Vec<model::Layer>,
+    graph: model::Graph,
+    eval_batch: usize,
     division: Division,
     batch_size: usize,
     steps: u64,
@@ -44,8 +45,8 @@ impl Plan {
     /// # Errors
     /// When layers, image sizes, or numbers of examples don't fit together.
     pub fn new(config: &Config, dataset: &Dataset, device: &Device) -> Result<Self, Error> {
-        let layers = model::layers(config)?;
-        let size = Network::size(&layers, &dataset.shape, dataset.classes)?;
+        let graph = model::graph(config)?;
+        let structure = Structure::new(&graph, &dataset.shape, dataset.classes)?;
         let division = dataset.divide(config)?;
         let examples = division.train.len();
         let batch_size = config.optional_count("batch_size").unwrap_or(examples);
@@ -65,14 +66,17 @@ impl Plan {
                 "warmup_steps = {warmup}, but there are only {steps} steps; the rate would never reach lr"
             )));
         }
+        let eval_batch = (EVAL_ACTIVATIONS / structure.activations()).clamp(1, EVAL_BATCH);
+        let states = optim::new(config)?.states();
         let facts = Facts {
-            parameters: size.parameters,
-            flops_per_step: size.flops * batch_size as u64,
+            parameters: structure.parameters(),
+            flops_per_step: structure.flops() * batch_size as u64,
+            memory_bytes: structure.training_bytes(batch_size.max(eval_batch), states),
             planned_steps: steps,
             device: device::name(device).to_owned(),
             threads: 1,
         };
-        Ok(Plan { layers, division, batch_size, steps, facts })
+        Ok(Plan { graph, eval_batch, division, batch_size, steps, facts })
     }
 
     pub fn facts(&self) -> &Facts {
@@ -82,21 +86,25 @@ impl Plan {
 
 /// Trains a run from its start and writes every step and evaluation into `sink`.
 ///
-/// Everything that is recorded, except for times, is a function of the configuration, the seed and the data.
+/// Everything that is recorded, except for times, is a function of the configuration, the seed and the data; `threads` is asked
+/// before each step how many threads may work at it.
 ///
 /// # Errors
 /// When the configuration doesn't fit the data, a tensor operation fails, or the sink does.
-pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn Sink) -> Result<Ending, Error> {
+pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, threads: &dyn Fn() -> usize, sink: &mut dyn Sink) -> Result<Ending, Error> {
     let config = &run.config;
     let plan = Plan::new(config, dataset, device)?;
     let path = device::path(device);
-    let network = Network::new(&plan.layers, &dataset.shape, dataset.classes, run.seed, DType::F32, device, path)?;
     let schedule = Schedule::new(config, plan.steps)?;
-    let mut optimizer = optim::new(config, path)?;
-    sink.begin(&plan.facts)?;
+    let mut optimizer = optim::new(config)?;
+    let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes)?;
+    let mut network = network::new(structure, run.seed, device, path, &*optimizer)?;
+    let given = threads();
+    network.set_threads(given);
+    let facts = Facts { threads: u32::try_from(given).unwrap_or(u32::MAX), ..plan.facts.clone() };
+    sink.begin(&facts)?;
 
-    let parameters = network.parameters();
-    let mut batches = Batches::new(dataset, device, path, network);
+    let mut batches = Batches { dataset, network, labels: vec![], eval_batch: plan.eval_batch };
     let shown = config.count("eval_train_examples")?.min(plan.division.train.len());
     let (train, validation) = (&plan.division.train, &plan.division.validation);
     let per_epoch = train.len().div_ceil(plan.batch_size) as u64;
@@ -120,6 +128,7 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn S
     let mut order = vec![];
     let mut examples = 0;
     for step in 1..=plan.steps {
+        batches.network.set_threads(threads());
         clock.start();
         let (epoch, batch) = ((step - 1) / per_epoch + 1, (step - 1) % per_epoch);
         if batch == 0 {
@@ -129,13 +138,15 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, sink: &mut dyn S
         let indices = &order[start..(start + plan.batch_size).min(order.len())];
         examples += indices.len() as u64;
 
-        let (loss, accuracy, gradients) = batches.gradients(&dataset.train, indices)?;
-        let grad_norm = norm(&gradients, path)?;
+        let (loss, accuracy) = batches.forward(&dataset.train, indices, true)?;
         let lr = schedule.rate(step - 1);
         let diverged = divergence(loss, limit);
-        if diverged.is_none() {
-            optimizer.step(&parameters, &gradients, lr)?;
-        }
+        let grad_norm = if diverged.is_none() {
+            optimizer.begin(lr);
+            batches.network.backward(Some(&*optimizer))?
+        } else {
+            batches.network.backward(None)?
+        };
         clock.stop();
         sink.step(&Step { step, epoch, examples, loss, accuracy, lr, grad_norm, elapsed_ms: clock.ms() })?;
 
@@ -182,45 +193,26 @@ fn shuffled(train: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
 /// A network with what turns examples into its inputs.
 struct Batches<'a> {
     dataset: &'a Dataset,
-    device: &'a Device,
-    path: Path,
-    network: Network,
+    network: Box<dyn Network>,
+    labels: Vec<u32>,
+    eval_batch: usize,
 }
 
-impl<'a> Batches<'a> {
-    fn new(dataset: &'a Dataset, device: &'a Device, path: Path, network: Network) -> Self {
-        Batches { dataset, device, path, network }
-    }
-
-    /// Images \[batch, channels, height, width\] and labels.
-    fn load(&self, part: &Part, indices: &[u32]) -> candle_core::Result<(Tensor, Vec<u32>)> {
-        let [c, h, w] = self.dataset.shape;
-        let mut pixels = Vec::with_capacity(indices.len() * c * h * w);
-        let mut labels = Vec::with_capacity(indices.len());
-        self.dataset.gather(part, indices, &mut pixels, &mut labels);
-        Ok((Tensor::from_vec(pixels, (indices.len(), c, h, w), self.device)?, labels))
-    }
-
-    /// Mean loss, accuracy, and the gradient of the mean loss to every parameter.
-    fn gradients(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64, Vec<Tensor>), Error> {
-        let (x, labels) = self.load(part, indices)?;
-        let logits = self.network.forward(&x, true)?;
-        let loss = softmax_cross_entropy(&logits, &labels, self.path, true)?;
-        let gradients = match loss.gradient {
-            Some(dlogits) => self.network.backward(dlogits)?,
-            None => vec![],
-        };
-        let n = labels.len() as f64;
-        Ok((loss.sum / n, f64::from(loss.correct) / n, gradients))
+impl Batches<'_> {
+    /// Mean loss and accuracy over a batch; `training` keeps what the backward pass needs.
+    fn forward(&mut self, part: &Part, indices: &[u32], training: bool) -> Result<(f64, f64), Error> {
+        self.dataset.gather(part, indices, self.network.input(indices.len()), &mut self.labels);
+        let loss = self.network.forward(&self.labels, training)?;
+        let n = indices.len() as f64;
+        Ok((loss.sum / n, f64::from(loss.correct) / n))
     }
 
     /// Mean loss and accuracy over the examples.
     fn evaluate(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64), Error> {
         let (mut sum, mut correct) = (0.0, 0);
-        for batch in indices.chunks(EVAL_BATCH) {
-            let (x, labels) = self.load(part, batch)?;
-            let logits = self.network.forward(&x, false)?;
-            let loss = softmax_cross_entropy(&logits, &labels, self.path, false)?;
+        for batch in indices.chunks(self.eval_batch) {
+            self.dataset.gather(part, batch, self.network.input(batch.len()), &mut self.labels);
+            let loss = self.network.forward(&self.labels, false)?;
             sum += loss.sum;
             correct += loss.correct;
         }

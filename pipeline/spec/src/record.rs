@@ -46,9 +46,12 @@ pub struct Facts {
     pub parameters: u64,
     /// Floating-point operations of one step on a whole batch: 2 per multiply-add, forward and backward.
     pub flops_per_step: u64,
+    /// Estimated memory of the training: parameters, optimizer state, activations and their gradients, the layers' own.
+    pub memory_bytes: u64,
     /// Steps of a run that is not cut short.
     pub planned_steps: u64,
     pub device: String,
+    /// Threads that it started with; it may have been given more later.
     pub threads: u32,
 }
 

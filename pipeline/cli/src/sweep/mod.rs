@@ -1,13 +1,13 @@
 //! `pipeline sweep`: trains what has no result yet, on all cores, and writes the reports.
 
 mod progress;
+pub mod resources;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use crate::plan::{Item, Planned};
 use crate::signals::Stop;
 use crate::{environment, error};
 use progress::Progress;
+use resources::Resources;
 
 pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     let mut planned = Planned::new(db, &args.selection)?;
@@ -34,13 +35,13 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     let tracker = Tracker::open(db, &planned.studies)?;
     planned.look_up(db, &args.selection, false)?;
     let queue: Vec<&Item> = planned.to_run().collect();
-    let skipped = planned.items.len() - queue.len();
+    let skipped = planned.items.len() - queue.len() - planned.refused().count();
     let outcomes = if queue.is_empty() {
         say(format!("nothing to train: {} to skip (`pipeline plan` says why)", count_of(skipped, "run")));
         vec![]
     } else {
         let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
-        say(format!("{} to train, {skipped} skipped, {} at a time{estimate}", count_of(queue.len(), "run"), planned.jobs));
+        say(format!("{} to train, {skipped} skipped, {} at a time{estimate}", count_of(queue.len(), "run"), planned.limits.jobs));
         train_all(&planned, &queue, &tracker, &stop, &Arc::new(environment::current()), quiet, args.fail_fast)
     };
     tracker.close().context("closing the results")?;
@@ -55,18 +56,24 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
         say("stopped by a signal; the next `pipeline sweep` keeps finished runs and starts the others again".into());
         return Ok(ExitCode::from(code));
     }
+    let refused = planned.refused().count();
+    for item in planned.refused().take(3) {
+        tell(&format!("{} {} · {} · seed {} {}", crate::output::error_word(), item.study, item.arm, item.run.seed, item.action.why()));
+    }
+    if refused > 3 {
+        tell(&format!("{} {} more do not fit into memory; `pipeline plan` lists them", crate::output::error_word(), refused - 3));
+    }
     if failed > 0 {
         tell(&format!(
             "{} {} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
             crate::output::error_word(),
             count_of(failed, "run")
         ));
-        return Ok(ExitCode::from(error::FAILED));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if failed + refused > 0 { ExitCode::from(error::FAILED) } else { ExitCode::SUCCESS })
 }
 
-/// Trains the queue on as many threads as there are jobs. Returns the outcome of every run that ended.
+/// Trains the queue, as many runs at a time as there are jobs and memory for. Returns the outcome of every run that ended.
 fn train_all(
     planned: &Planned,
     queue: &[&Item],
@@ -76,17 +83,17 @@ fn train_all(
     quiet: bool,
     fail_fast: bool,
 ) -> Vec<Outcome> {
-    let progress = Progress::new(queue, planned.jobs, quiet);
-    let next = AtomicUsize::new(0);
+    let resources = Resources::new(planned.limits, queue.iter().map(|item| item.facts.memory_bytes).collect());
+    let progress = Progress::new(queue, resources.slots(), quiet);
     worker::quiet_panics();
     std::thread::scope(|scope| {
         let work = |slot: usize| {
-            let (progress, next, environment) = (&progress, &next, environment);
+            let (progress, resources, environment) = (&progress, &resources, environment);
             move || {
                 let mut outcomes = vec![];
-                while !stop.requested() {
-                    let Some(item) = queue.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                    let outcome = worker::train(item, planned, tracker, environment, stop, progress, slot);
+                while let Some(admitted) = resources.next(slot, &|| stop.requested()) {
+                    let threads = || resources.threads(slot);
+                    let outcome = worker::train(queue[admitted.run], planned, tracker, environment, stop, progress, slot, &threads);
                     if outcome.is_none() || (fail_fast && outcome == Some(Outcome::Failed)) {
                         stop.abandon();
                     }
@@ -96,7 +103,7 @@ fn train_all(
                 outcomes
             }
         };
-        let workers: Vec<_> = (0..planned.jobs.min(queue.len())).map(|slot| scope.spawn(work(slot))).collect();
+        let workers: Vec<_> = (0..resources.slots()).map(|slot| scope.spawn(work(slot))).collect();
         let outcomes = workers.into_iter().flat_map(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
         progress.finish();
         outcomes

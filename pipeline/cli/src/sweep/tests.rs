@@ -54,7 +54,13 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("r.db");
     let tracker = Tracker::open(&db, std::slice::from_ref(&study)).unwrap();
-    let planned = Planned { studies: vec![study], items, shared: 0, device, jobs: 1 };
+    let planned = Planned {
+        studies: vec![study],
+        items,
+        shared: 0,
+        device,
+        limits: resources::Limits { jobs: 1, cores: 1, threads: None, memory: u64::MAX },
+    };
     let queue: Vec<&Item> = planned.to_run().collect();
     let outcomes = train_all(&planned, &queue, &tracker, &Stop::default(), &Arc::new(Environment::default()), true, false);
     tracker.close().unwrap();

@@ -33,6 +33,7 @@ pub fn quiet_panics() {
 }
 
 /// Trains a run and records how it ended. `None`: the results can't be written, so the sweep can't go on.
+#[expect(clippy::too_many_arguments, reason = "what all runs of a sweep share")]
 pub fn train(
     item: &Item,
     planned: &Planned,
@@ -41,6 +42,7 @@ pub fn train(
     stop: &Stop,
     progress: &Progress,
     slot: usize,
+    threads: &dyn Fn() -> usize,
 ) -> Option<Outcome> {
     progress.begin(slot, item);
     let sink = match tracker.start(&item.run, environment) {
@@ -49,7 +51,7 @@ pub fn train(
     };
     let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
     IN_RUN.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| engine::train(&item.run, &item.dataset, &planned.device, &mut watched)));
+    let result = catch_unwind(AssertUnwindSafe(|| engine::train(&item.run, &item.dataset, &planned.device, threads, &mut watched)));
     IN_RUN.set(false);
     let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
     let ended = match result {

@@ -105,7 +105,7 @@ fn assemble(name: &'static str, file: impl Fn(usize) -> Result<Idx, DataError>) 
         }
         Ok(Part { images, labels })
     };
-    Ok(Dataset::new(name, [1, 28, 28], 10, part(0)?, part(2)?))
+    Ok(Dataset::new(name, [28, 28, 1], 10, part(0)?, part(2)?))
 }
 
 #[cfg(test)]

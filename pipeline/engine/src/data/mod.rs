@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use spec::{Choice, Config};
 
 use crate::error::Error;
+use crate::kernel::vectorized;
 use crate::random::{Purpose, Stream};
 
 /// Why a dataset can't be read: which file, what is wrong, what would be right.
@@ -25,7 +26,7 @@ pub enum DataError {
 /// Images of one size with a label each.
 #[derive(Debug)]
 pub struct Part {
-    /// `labels.len()` images of channels · height · width bytes.
+    /// `labels.len()` images of height · width · channels bytes, channels last.
     pub images: Vec<u8>,
     pub labels: Vec<u8>,
 }
@@ -36,7 +37,7 @@ pub struct Dataset {
     pub name: &'static str,
     /// SHA-256 over sizes, images and labels: part of the identity of every run.
     pub checksum: String,
-    /// Channels, height, width.
+    /// Height, width, channels.
     pub shape: [usize; 3],
     pub classes: usize,
     /// What the training and validation splits are cut from.
@@ -75,7 +76,7 @@ impl Dataset {
     fn new(name: &'static str, shape: [usize; 3], classes: usize, train: Part, test: Part) -> Self {
         let mut hash = Sha256::new();
         for part in [&train, &test] {
-            for size in [part.labels.len(), shape[0], shape[1], shape[2], classes] {
+            for size in [part.labels.len(), shape[2], shape[0], shape[1], classes] {
                 hash.update((size as u64).to_le_bytes());
             }
             hash.update(&part.images);
@@ -119,17 +120,30 @@ impl Dataset {
         Ok(Division { train, validation: order })
     }
 
-    /// Appends images as numbers with mean 0 and deviation 1 (over the training part), and their labels.
+    /// Writes images as numbers with mean 0 and deviation 1 (over the training part) into `pixels`, and replaces `labels` by
+    /// their labels.
+    ///
+    /// # Panics
+    /// If `pixels` has not the size of so many images, or an index is none of an image.
     #[expect(clippy::cast_possible_truncation, reason = "pixels in single precision are meant")]
-    pub fn gather(&self, part: &Part, indices: &[u32], pixels: &mut Vec<f32>, labels: &mut Vec<u32>) {
+    pub fn gather(&self, part: &Part, indices: &[u32], pixels: &mut [f32], labels: &mut Vec<u32>) {
         let scale = (1.0 / (255.0 * self.deviation)) as f32;
         let shift = (-self.mean / self.deviation) as f32;
-        for &i in indices {
-            let i = i as usize;
-            let image = &part.images[i * self.image_len()..(i + 1) * self.image_len()];
-            pixels.extend(image.iter().map(|p| f32::from(*p) * scale + shift));
-            labels.push(u32::from(part.labels[i]));
-        }
+        let len = self.image_len();
+        assert_eq!(pixels.len(), indices.len() * len, "room for every pixel");
+        labels.clear();
+        labels.extend(indices.iter().map(|i| u32::from(part.labels[*i as usize])));
+        vectorized(
+            #[inline(always)]
+            || {
+                for (pixels, &i) in pixels.chunks_exact_mut(len).zip(indices) {
+                    let image = &part.images[i as usize * len..(i as usize + 1) * len];
+                    for (pixel, byte) in pixels.iter_mut().zip(image) {
+                        *pixel = f32::from(*byte) * scale + shift;
+                    }
+                }
+            },
+        );
     }
 }
 

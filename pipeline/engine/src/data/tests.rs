@@ -62,7 +62,7 @@ proptest! {
 #[test]
 fn the_embedded_set_is_whole_and_balanced() {
     let set = load(fashion_mnist::MINI, None).unwrap();
-    assert_eq!((set.train.labels.len(), set.test.labels.len(), set.shape), (10_000, 2_000, [1, 28, 28]));
+    assert_eq!((set.train.labels.len(), set.test.labels.len(), set.shape), (10_000, 2_000, [28, 28, 1]));
     for (part, each) in [(&set.train, 1000), (&set.test, 200)] {
         let mut counts = [0; 10];
         part.labels.iter().for_each(|l| counts[usize::from(*l)] += 1);

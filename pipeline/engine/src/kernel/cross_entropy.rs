@@ -2,23 +2,22 @@
 
 use super::Real;
 
-/// What one batch of logits says.
-pub(crate) struct CrossEntropy<T> {
+/// What a batch of logits says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Loss {
     /// Sum over the batch of −ln softmax(logits)\[label\], in nats.
-    pub loss_sum: f64,
+    pub sum: f64,
     /// Rows whose largest logit is the label's.
     pub correct: u32,
-    /// Gradient of the *mean* loss to the logits; empty unless wanted.
-    pub gradient: Vec<T>,
 }
 
-/// `logits` \[batch, classes\]. The maximum is subtracted first, so no exponential overflows.
-pub(crate) fn cross_entropy<T: Real>(logits: &[T], labels: &[u32], want_gradient: bool) -> CrossEntropy<T> {
+/// `logits` \[batch, classes\]; writes the gradient of the *mean* loss to the logits into `gradient`, if given. The maximum is
+/// subtracted first, so no exponential overflows.
+pub(crate) fn cross_entropy<T: Real>(logits: &[T], labels: &[u32], mut gradient: Option<&mut [T]>) -> Loss {
     let classes = logits.len() / labels.len().max(1);
-    let mut out = CrossEntropy { loss_sum: 0.0, correct: 0, gradient: vec![] };
-    out.gradient.reserve(if want_gradient { logits.len() } else { 0 });
+    let mut loss = Loss { sum: 0.0, correct: 0 };
     let share = T::of(1.0 / labels.len() as f64);
-    for (row, label) in logits.chunks_exact(classes).zip(labels) {
+    for (i, (row, label)) in logits.chunks_exact(classes).zip(labels).enumerate() {
         let label = *label as usize;
         let mut largest = 0;
         for (i, v) in row.iter().enumerate() {
@@ -28,15 +27,24 @@ pub(crate) fn cross_entropy<T: Real>(logits: &[T], labels: &[u32], want_gradient
             }
         }
         let max = row[largest];
-        let sum = row.iter().fold(T::zero(), |sum, v| sum + (*v - max).exp());
-        out.loss_sum += (sum.ln() - (row[label] - max)).wide();
-        out.correct += u32::from(largest == label && row.iter().all(|v| v.wide().is_finite()));
-        if want_gradient {
+        let sum = if let Some(gradient) = &mut gradient {
+            let to = &mut gradient[i * classes..(i + 1) * classes];
+            let mut sum = T::zero();
+            for (to, v) in to.iter_mut().zip(row) {
+                *to = (*v - max).exp();
+                sum += *to;
+            }
             let scale = share / sum;
-            let start = out.gradient.len();
-            out.gradient.extend(row.iter().map(|v| (*v - max).exp() * scale));
-            out.gradient[start + label] -= share;
-        }
+            for to in &mut *to {
+                *to *= scale;
+            }
+            to[label] -= share;
+            sum
+        } else {
+            row.iter().fold(T::zero(), |sum, v| sum + (*v - max).exp())
+        };
+        loss.sum += (sum.ln() - (row[label] - max)).wide();
+        loss.correct += u32::from(largest == label && row.iter().all(|v| v.wide().is_finite()));
     }
-    out
+    loss
 }

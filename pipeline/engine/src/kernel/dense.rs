@@ -1,67 +1,206 @@
-//! Fully connected layer.
+//! Fully connected layer: `y = act(x · w + b)` with x \[batch, inputs\], w \[inputs, outputs\], b \[outputs\].
+//!
+//! The weights are read once per pass, in stretches of rows. The backward pass takes a stretch of rows, gets the gradients to
+//! its inputs and weights, and learns, before it goes on to the next: a large layer is bound by memory, and this way the
+//! gradient to its weights never leaves the cache.
 
 use super::Real;
-use super::matmul::{Matrix, matmul};
+use super::elementwise::{mask_and_sum, sum_parts};
+use super::learn::{Parameter, Target};
+use super::memory::room;
+use super::panels::Panels;
+use super::team::{Parts, Team};
+use super::tile::{Left, Right, Segment, Size, Start, panel_product};
 
-/// `y = act(x · w + b)` with x \[batch, inputs\], w \[inputs, outputs\], b \[outputs\]; `relu` selects the activation.
-pub(crate) fn dense_forward<T: Real>(x: &[T], w: &[T], b: &[T], batch: usize, relu: bool) -> Vec<T> {
-    let (inputs, outputs) = (x.len() / batch, b.len());
-    let mut y = vec![T::zero(); batch * outputs];
-    matmul(&mut y, Matrix::new(x, batch, inputs), Matrix::new(w, inputs, outputs), false);
-    for row in y.chunks_exact_mut(outputs) {
-        add_bias(row, b, relu);
-    }
-    y
+/// The inputs are cut into at most this many parts, whose sums are added in order: never by the number of threads.
+const PARTS: usize = 16;
+/// Fewest inputs in such a part.
+const PART: usize = 128;
+/// Rows of weights that are multiplied at a time; with 512 outputs they fill half of the first-level cache of most processors.
+const DEPTH: usize = 64;
+/// Rows of x further apart than this many numbers are copied together, because they would fall on the same cache lines.
+const FAR: usize = 1024;
+/// Weights that are learned at a time.
+const BLOCK: usize = 16_384;
+/// Examples that are multiplied at a time for the gradient to the weights.
+const EXAMPLES: usize = 256;
+
+const WHOLE: [Segment; 1] = [Segment { a: 0, b: 0 }];
+
+/// A dense layer with optional ReLU, and the memory that it works in.
+pub(crate) struct Dense<T> {
+    inputs: usize,
+    outputs: usize,
+    relu: bool,
+    partial: Vec<T>,
+    bias: Vec<T>,
+    squares: Vec<f64>,
 }
 
-/// Gradients of [`dense_forward`] given `dy`: to the input (if wanted), the weights and the bias.
-pub(crate) fn dense_backward<T: Real>(
-    x: &[T],
-    w: &[T],
-    y: &[T],
-    dy: &[T],
-    batch: usize,
-    relu: bool,
-    want_dx: bool,
-) -> (Option<Vec<T>>, Vec<T>, Vec<T>) {
-    let (inputs, outputs) = (x.len() / batch, y.len() / batch);
-    let masked;
-    let dz = if relu {
-        masked = relu_mask(y, dy);
-        &masked
-    } else {
-        dy
-    };
-    let mut db = vec![T::zero(); outputs];
-    for row in dz.chunks_exact(outputs) {
-        for (sum, g) in db.iter_mut().zip(row) {
-            *sum += *g;
+impl<T: Real> Dense<T> {
+    pub(crate) fn new(inputs: usize, outputs: usize, relu: bool) -> Self {
+        Dense { inputs, outputs, relu, partial: vec![], bias: vec![], squares: vec![] }
+    }
+
+    /// Numbers of memory for a batch in training.
+    pub(crate) fn memory(&self, batch: usize) -> usize {
+        PARTS.min(self.inputs.div_ceil(PART)) * batch * self.outputs + 2 * BLOCK
+    }
+
+    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: &[T], y: &mut [T]) {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let part = inputs.div_ceil(PARTS).max(PART);
+        let parts = inputs.div_ceil(part);
+        let len = batch * outputs;
+        let partial = room(&mut self.partial, parts * len);
+        let sums = Parts::new(&mut *partial);
+        let panels = Panels::<T>::new(outputs);
+        team.run(parts, len * inputs, |task| {
+            // SAFETY: every task has its own sums.
+            let sums = unsafe { sums.range(task * len, len) };
+            let (start, end) = (task * part, ((task + 1) * part).min(inputs));
+            let depth = if inputs > FAR { DEPTH } else { end - start };
+            for from in (start..end).step_by(depth) {
+                let depth = depth.min(end - from);
+                let start = if from > start { Start::Output } else { Start::Zero };
+                gathered(x, inputs, batch, from, depth, |left| {
+                    for (first, columns) in panels.iter() {
+                        let right = Right { values: &w[from * outputs + first..], pitch: outputs };
+                        let size = Size { rows: batch, columns, depth };
+                        panel_product(&mut sums[first..], outputs, size, left, right, &WHOLE, start, false);
+                    }
+                });
+            }
+        });
+        let sums = sum_parts(partial, len);
+        let relu = self.relu;
+        for (y, sums) in y.chunks_exact_mut(outputs).zip(sums.chunks_exact(outputs)) {
+            for ((y, sum), b) in y.iter_mut().zip(sums).zip(b) {
+                let z = *sum + *b;
+                *y = if relu && z <= T::zero() { T::zero() } else { z };
+            }
         }
     }
-    let dz = Matrix::new(dz, batch, outputs);
-    let mut dw = vec![T::zero(); inputs * outputs];
-    matmul(&mut dw, Matrix::new(x, batch, inputs).t(), dz, false);
-    let dx = want_dx.then(|| {
-        let mut dx = vec![T::zero(); batch * inputs];
-        matmul(&mut dx, dz, Matrix::new(w, inputs, outputs).t(), false);
-        dx
-    });
-    (dx, dw, db)
-}
 
-fn add_bias<T: Real>(row: &mut [T], bias: &[T], relu: bool) {
-    for (v, b) in row.iter_mut().zip(bias) {
-        let z = *v + *b;
-        *v = if relu { rectify(z) } else { z };
+    /// Gradients after a forward pass on the same `x`, which gave `y`; learns and returns the gradients' sum of squares.
+    /// `dy` is overwritten.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
+    pub(crate) fn backward(
+        &mut self,
+        team: &Team,
+        batch: usize,
+        x: &[T],
+        y: &[T],
+        dy: &mut [T],
+        dx: Option<Target<'_, T>>,
+        w: &mut Parameter<'_, T>,
+        b: &mut Parameter<'_, T>,
+    ) -> f64 {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let bias = room(&mut self.bias, outputs);
+        bias.fill(T::zero());
+        mask_and_sum(self.relu.then_some(y), dy, bias);
+        let dz = &*dy;
+        // A multiple of the tile heights and panel widths, where there are enough inputs.
+        let block = (BLOCK / outputs).next_multiple_of(32).min(inputs);
+        let blocks = inputs.div_ceil(block);
+        if self.squares.len() < blocks {
+            self.squares.resize(blocks, 0.0);
+        }
+        let squares = &mut self.squares[..blocks];
+        let (add, dx) = match dx {
+            Some(target) => (target.add, Some(Parts::new(target.to))),
+            None => (false, None),
+        };
+        let work = batch * inputs * outputs;
+        let (squares_parts, weights) = (Parts::new(&mut *squares), &*w);
+        team.run(blocks, if dx.is_some() { 2 * work } else { work } + 4 * inputs * outputs, |task| {
+            let start = task * block;
+            let rows = block.min(inputs - start);
+            if let Some(dx) = &dx {
+                // SAFETY: every task has its own rows of weights, and so its own inputs.
+                let w = unsafe { weights.block(start * outputs, rows * outputs) };
+                input_gradient(w, outputs, batch, dz, add, |i, first, len| {
+                    // SAFETY: as above.
+                    unsafe { dx.range(i * inputs + start + first, len) }
+                });
+            }
+            T::with(rows * outputs, |gradient| {
+                weight_gradient(x, inputs, start, rows, dz, outputs, batch, gradient);
+                // SAFETY: as above.
+                unsafe { squares_parts.range(task, 1)[0] = weights.learn_block(start * outputs, gradient) };
+            });
+        });
+        squares.iter().sum::<f64>() + b.learn(team, bias)
     }
 }
 
-/// max(z, 0), except that NaN stays NaN, so that a diverged network does not look healthy.
-pub(super) fn rectify<T: Real>(z: T) -> T {
-    if z <= T::zero() { T::zero() } else { z }
+/// Calls `body` with columns `from..from + depth` of x as the left operand, copied together if rows are far apart.
+fn gathered<T: Real>(x: &[T], inputs: usize, batch: usize, from: usize, depth: usize, body: impl FnOnce(Left<'_, T>)) {
+    if inputs <= FAR {
+        return body(Left { values: &x[from..], row: inputs, step: 1 });
+    }
+    T::with(batch * depth, |near| {
+        for (near, x) in near.chunks_exact_mut(depth).zip(x.chunks_exact(inputs)) {
+            near.copy_from_slice(&x[from..from + depth]);
+        }
+        body(Left { values: near, row: depth, step: 1 });
+    });
 }
 
-/// The gradient behind a ReLU with output `y`; zero where the output is zero, as in PyTorch.
-pub(super) fn relu_mask<T: Real>(y: &[T], dy: &[T]) -> Vec<T> {
-    y.iter().zip(dy).map(|(y, g)| if *y > T::zero() { *g } else { T::zero() }).collect()
+/// Gradient to the inputs whose rows of weights are `w`; `to(example, first, len)` is where it goes.
+fn input_gradient<'d, T: Real + 'd>(
+    w: &[T],
+    outputs: usize,
+    batch: usize,
+    dz: &[T],
+    add: bool,
+    to: impl Fn(usize, usize, usize) -> &'d mut [T],
+) {
+    let panels = Panels::<T>::new(w.len() / outputs);
+    let width = panels.width();
+    T::with((outputs + batch) * width, |scratch| {
+        let (turned, products) = scratch.split_at_mut(outputs * width);
+        for (first, columns) in panels.iter() {
+            for (c, w) in w[first * outputs..(first + columns) * outputs].chunks_exact(outputs).enumerate() {
+                for (turned, w) in turned[c..].iter_mut().step_by(width).zip(w) {
+                    *turned = *w;
+                }
+            }
+            let depth = if outputs > FAR { DEPTH } else { outputs };
+            for from in (0..outputs).step_by(depth) {
+                let depth = depth.min(outputs - from);
+                let start = if from > 0 { Start::Output } else { Start::Zero };
+                gathered(dz, outputs, batch, from, depth, |left| {
+                    let right = Right { values: &turned[from * width..], pitch: width };
+                    panel_product(products, width, Size { rows: batch, columns, depth }, left, right, &WHOLE, start, false);
+                });
+            }
+            for (i, product) in products.chunks_exact(width).enumerate() {
+                let to = to(i, first, columns);
+                if add {
+                    to.iter_mut().zip(product).for_each(|(to, x)| *to += *x);
+                } else {
+                    to.copy_from_slice(&product[..columns]);
+                }
+            }
+        }
+    });
+}
+
+/// Gradient to the weights of the inputs `start..start + rows`.
+#[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
+fn weight_gradient<T: Real>(x: &[T], inputs: usize, start: usize, rows: usize, dz: &[T], outputs: usize, batch: usize, gradient: &mut [T]) {
+    let panels = Panels::<T>::new(outputs);
+    for from in (0..batch).step_by(EXAMPLES) {
+        let depth = EXAMPLES.min(batch - from);
+        gathered(&x[from * inputs..], inputs, depth, start, rows, |left| {
+            let left = Left { values: left.values, row: 1, step: left.row };
+            for (first, columns) in panels.iter() {
+                let right = Right { values: &dz[from * outputs + first..], pitch: outputs };
+                let add = if from > 0 { Start::Output } else { Start::Zero };
+                panel_product(&mut gradient[first..], outputs, Size { rows, columns, depth }, left, right, &WHOLE, add, false);
+            }
+        });
+    }
 }

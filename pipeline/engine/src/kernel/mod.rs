@@ -1,50 +1,52 @@
 //! CPU kernels over plain slices, generic over `f32` (training) and `f64` (gradient checks).
 //!
-//! They are called by layers, the loss and the optimizers when the tensors are on the CPU. Each result has an order of
-//! summation that is fixed by the shapes. This is the one folder where `unsafe` may stand.
+//! Multiply-adds all happen in `tile`; `conv` and `dense` say what it multiplies. `simd` finds out what the processor can do,
+//! `team` shares work between threads, and `learn` updates weights as soon as their gradient is known. Images are stored
+//! channels last. Each result has an order of summation that is fixed by the shapes alone. This is the one folder where
+//! `unsafe` may stand.
 
+#![expect(unsafe_code, reason = "vector instructions, and slices that threads share")]
+
+mod batch_norm;
+mod concat;
 mod conv;
 mod cross_entropy;
 mod dense;
-mod matmul;
-mod norm;
+mod elementwise;
+mod geometry;
+mod learn;
+mod memory;
+mod panels;
 mod pool;
 mod real;
+mod simd;
+mod team;
+mod tile;
 mod view;
 
-pub(crate) use conv::{Geometry, conv2d_backward, conv2d_forward};
-pub(crate) use cross_entropy::cross_entropy;
-pub(crate) use dense::{dense_backward, dense_forward};
-pub(crate) use norm::sum_of_squares;
-pub(crate) use pool::{max_pool2d_backward, max_pool2d_forward};
+pub(crate) use batch_norm::{BatchNorm, EPSILON, MOMENTUM};
+pub(crate) use concat::{concat, concat_backward};
+pub(crate) use conv::Conv;
+pub(crate) use cross_entropy::{Loss, cross_entropy};
+pub(crate) use dense::Dense;
+pub(crate) use geometry::Geometry;
+pub(crate) use learn::{Apply, Parameter, Target};
+pub(crate) use memory::room;
+pub(crate) use pool::{Pool, Pooling};
 pub(crate) use real::Real;
-pub(crate) use view::{edit, slices, tensor};
-
-/// Runs a body with `$real` standing for the element type of a tensor.
-macro_rules! with_real {
-    ($tensor:expr, $real:ident => $body:expr) => {
-        match $tensor.dtype() {
-            candle_core::DType::F32 => {
-                type $real = f32;
-                $body
-            }
-            candle_core::DType::F64 => {
-                type $real = f64;
-                $body
-            }
-            other => candle_core::bail!("kernels take f32 and f64, not {other:?}"),
-        }
-    };
-}
-pub(crate) use with_real;
+pub(crate) use simd::vectorized;
+pub(crate) use team::Team;
+pub(crate) use view::{edit_all, slices};
 
 /// Keeps candle from starting its own pool of spinning threads, which would take cores from the runs beside it.
 ///
 /// To be called first thing in `main`, before any other thread exists.
-#[expect(unsafe_code, reason = "candle reads this setting from the environment alone")]
 pub fn single_threaded_tensors() {
     if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
         // SAFETY: the caller is `main` before it starts a thread, so nothing else reads or writes the environment.
         unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

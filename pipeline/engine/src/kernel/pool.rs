@@ -1,91 +1,336 @@
-//! Max pooling over images. In a tie the first place of the window (row by row) is the maximum and takes the gradient, as in
-//! PyTorch; NaN wins, so that it is passed on.
+//! Pooling over 1, 2 or 3 dimensions, channels last; padding is not part of any window.
+//!
+//! In a tie the first place of the window (row by row) is the maximum and takes the gradient, as in PyTorch; NaN wins, so that
+//! it is passed on. Forward, each output pixel gathers from its window; backward, each input pixel gathers from the windows
+//! that cover it, so that nothing is cleared first and sums stay in registers.
+
+use std::ops::Range;
 
 use super::Real;
-use super::conv::Geometry;
+use super::geometry::Geometry;
+use super::learn::Target;
+use super::memory::room;
+use super::simd::{Program, Vector, run};
+use super::team::{Parts, Team};
 
-/// Maxima of every window of x \[planes, h, w\], where `planes` is batch × channels, and the place of each in its plane.
-pub(crate) fn max_pool2d_forward<T: Real>(g: &Geometry, output: [usize; 2], x: &[T]) -> (Vec<T>, Vec<u32>) {
-    let ([h, w], [oh, ow]) = (g.input, output);
-    let planes = x.len() / (h * w);
-    let mut y = Vec::with_capacity(planes * oh * ow);
-    let mut places = Vec::with_capacity(planes * oh * ow);
-    for plane in x.chunks_exact(h * w) {
-        if is_pairs(g) {
-            pairs(plane, w, oh, ow, &mut y, &mut places);
-        } else {
-            windows(g, output, plane, &mut y, &mut places);
-        }
+/// What becomes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    Max,
+    /// The mean of what the window covers of the image.
+    Mean,
+}
+
+/// A pooling, and the memory that it works in.
+pub(crate) struct Pool<T> {
+    g: Geometry,
+    pooling: Pooling,
+    /// From outputs to the input pixels that their windows cover, for the forward pass.
+    windows: Reach,
+    /// From input pixels to the outputs whose windows cover them, for the backward pass.
+    outputs: Reach,
+    /// The numbers of the places in a window, as floats.
+    numbers: Vec<T>,
+    /// For every output, 1 / the number of pixels that its window covers.
+    shares: Vec<T>,
+    /// For every maximum of the last forward pass, where in its window it came from: the number of the place, row by row. A
+    /// float, so that it is compared and selected in the lane of its maximum.
+    places: Vec<T>,
+}
+
+/// Which pixels of one image belong to a pixel of the other.
+struct Reach {
+    /// For every row of pixels (of all depths): the rows that belong to it.
+    rows: Vec<Vec<Row>>,
+    /// Along a row: the columns that belong to each pixel, and the place of the first of them in its window row. Along
+    /// inputs places go up by one, along outputs down by the stride.
+    columns: Vec<(Range<usize>, usize)>,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    /// Number of its first pixel.
+    start: usize,
+    /// Number of the first place in this row of the window.
+    place: usize,
+}
+
+impl<T: Real> Pool<T> {
+    pub(crate) fn new(g: &Geometry, pooling: Pooling) -> Self {
+        let [depth, height, width] = g.kernel;
+        let row_place = |z: usize, y: usize| (z * height + y) * width;
+        // Place of input pixel `i` in the window of output `o`.
+        let place = |d: usize, i: usize, o: usize| i + g.before[d] - o * g.stride[d];
+        let pairs = |a: usize, b: usize| (0..a).flat_map(move |i| (0..b).map(move |j| (i, j)));
+        let windows = Reach {
+            rows: pairs(g.output[0], g.output[1])
+                .map(|(oz, oy)| {
+                    let inside = covered(g, 0, oz).flat_map(|iz| covered(g, 1, oy).map(move |iy| (iz, iy)));
+                    let row =
+                        |(iz, iy)| Row { start: (iz * g.input[1] + iy) * g.input[2], place: row_place(place(0, iz, oz), place(1, iy, oy)) };
+                    inside.map(row).collect()
+                })
+                .collect(),
+            columns: (0..g.output[2])
+                .map(|ox| {
+                    let inside = covered(g, 2, ox);
+                    let first = if inside.is_empty() { 0 } else { place(2, inside.start, ox) };
+                    (inside, first)
+                })
+                .collect(),
+        };
+        let outputs = Reach {
+            rows: pairs(g.input[0], g.input[1])
+                .map(|(iz, iy)| {
+                    let inside = covering(g, 0, iz).flat_map(|oz| covering(g, 1, iy).map(move |oy| (oz, oy)));
+                    let row = |(oz, oy)| Row {
+                        start: (oz * g.output[1] + oy) * g.output[2],
+                        place: row_place(place(0, iz, oz), place(1, iy, oy)),
+                    };
+                    inside.map(row).collect()
+                })
+                .collect(),
+            columns: (0..g.input[2])
+                .map(|ix| {
+                    let inside = covering(g, 2, ix);
+                    let first = if inside.is_empty() { 0 } else { place(2, ix, inside.start) };
+                    (inside, first)
+                })
+                .collect(),
+        };
+        let numbers = (0..depth * height * width).map(|n| T::of(n as f64)).collect();
+        let share = |rows: &Vec<Row>| {
+            let rows = rows.len();
+            windows.columns.iter().map(move |(columns, _)| T::of(1.0 / (rows * columns.len()).max(1) as f64))
+        };
+        let shares = windows.rows.iter().flat_map(share).collect();
+        Pool { g: g.clone(), pooling, windows, outputs, numbers, shares, places: vec![] }
     }
-    (y, places)
-}
 
-/// The gradient of [`max_pool2d_forward`] to its input: each `dy` goes to the place of its maximum.
-pub(crate) fn max_pool2d_backward<T: Real>(g: &Geometry, output: [usize; 2], places: &[u32], dy: &[T]) -> Vec<T> {
-    let (plane, pixels) = (g.input[0] * g.input[1], output[0] * output[1]);
-    let mut dx = vec![T::zero(); dy.len() / pixels * plane];
-    for ((dx, places), dy) in dx.chunks_exact_mut(plane).zip(places.chunks_exact(pixels)).zip(dy.chunks_exact(pixels)) {
-        for (place, gradient) in places.iter().zip(dy) {
-            dx[*place as usize] += *gradient;
-        }
+    /// Numbers of memory for a batch in training.
+    pub(crate) fn memory(&self, batch: usize) -> usize {
+        if self.pooling == Pooling::Max { batch * self.g.output_pixels() * self.g.channels } else { 0 }
     }
-    dx
-}
 
-/// The common 2×2 window that moves by 2.
-fn is_pairs(g: &Geometry) -> bool {
-    g.kernel == [2, 2] && g.stride == [2, 2] && g.padding == [0, 0]
-}
-
-/// Whether `candidate` replaces the maximum so far.
-fn exceeds<T: Real>(candidate: T, best: T) -> bool {
-    let is_nan = |v: T| v.partial_cmp(&v).is_none();
-    candidate > best || (is_nan(candidate) && !is_nan(best))
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "places within one plane, which is far below 2^32 pixels")]
-fn pairs<T: Real>(plane: &[T], w: usize, oh: usize, ow: usize, y: &mut Vec<T>, places: &mut Vec<u32>) {
-    for oy in 0..oh {
-        let top = &plane[2 * oy * w..][..2 * ow];
-        let bottom = &plane[(2 * oy + 1) * w..][..2 * ow];
-        for (ox, (a, b)) in top.chunks_exact(2).zip(bottom.chunks_exact(2)).enumerate() {
-            let corner = 2 * oy * w + 2 * ox;
-            let (mut best, mut place) = (a[0], corner);
-            for (v, p) in [(a[1], corner + 1), (b[0], corner + w), (b[1], corner + w + 1)] {
-                if exceeds(v, best) {
-                    (best, place) = (v, p);
-                }
+    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], y: &mut [T]) {
+        let Pool { g, pooling, windows, numbers, shares, places, .. } = self;
+        let (image, out) = (g.input_pixels() * g.channels, g.output_pixels() * g.channels);
+        let places = room(places, if *pooling == Pooling::Max { batch * out } else { 0 });
+        let (y, places) = (Parts::new(y), Parts::new(places));
+        let channels = g.channels;
+        team.run(batch, batch * out * g.kernel.iter().product::<usize>(), |i| {
+            let x = &x[i * image..(i + 1) * image];
+            // SAFETY: every task has its own image.
+            let y = unsafe { y.range(i * out, out) };
+            match pooling {
+                // SAFETY: as above.
+                Pooling::Max => run(Maxima { channels, windows, numbers, x, y, places: unsafe { places.range(i * out, out) } }),
+                Pooling::Mean => run(Means { channels, windows, shares, x, y }),
             }
-            y.push(best);
-            places.push(place as u32);
+        });
+    }
+
+    /// The gradient to the input of the last forward pass.
+    pub(crate) fn backward(&self, team: &Team, batch: usize, dy: &[T], dx: Target<'_, T>) {
+        let Pool { g, pooling, outputs, numbers, shares, places, .. } = self;
+        let (image, out) = (g.input_pixels() * g.channels, g.output_pixels() * g.channels);
+        let Target { to, add } = dx;
+        let to = Parts::new(to);
+        team.run(batch, batch * out * g.kernel.iter().product::<usize>(), |i| {
+            // SAFETY: every task has its own image.
+            let dx = unsafe { to.range(i * image, image) };
+            let range = i * out..(i + 1) * out;
+            let spread = Spread { channels: g.channels, outputs, dy: &dy[range.clone()], dx, add };
+            match pooling {
+                Pooling::Max => run(SpreadMaxima { spread, places: &places[range], numbers, stride: g.stride[2] }),
+                Pooling::Mean => run(SpreadMeans { spread, shares }),
+            }
+        });
+    }
+}
+
+/// Input pixels along dimension `d` that the window of output `o` covers.
+fn covered(g: &Geometry, d: usize, o: usize) -> Range<usize> {
+    let start = o * g.stride[d];
+    start.saturating_sub(g.before[d])..(start + g.kernel[d]).saturating_sub(g.before[d]).min(g.input[d])
+}
+
+/// Outputs along dimension `d` whose windows cover input pixel `i`.
+fn covering(g: &Geometry, d: usize, i: usize) -> Range<usize> {
+    let reach = i + g.before[d];
+    let first = (reach + 1).saturating_sub(g.kernel[d]).div_ceil(g.stride[d]);
+    first..(reach / g.stride[d] + 1).min(g.output[d])
+}
+
+impl Reach {
+    /// Calls `body(first number, lanes, rows, columns, pixel)` for each group of channels of each pixel.
+    #[inline(always)]
+    fn each_group(&self, channels: usize, lanes: usize, mut body: impl FnMut(usize, usize, &[Row], &(Range<usize>, usize), usize)) {
+        let mut pixel = 0;
+        for rows in &self.rows {
+            for columns in &self.columns {
+                let mut first = 0;
+                while first < channels {
+                    body(first, lanes.min(channels - first), rows, columns, pixel);
+                    first += lanes;
+                }
+                pixel += 1;
+            }
         }
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "places within one plane, which is far below 2^32 pixels")]
-fn windows<T: Real>(g: &Geometry, [oh, ow]: [usize; 2], plane: &[T], y: &mut Vec<T>, places: &mut Vec<u32>) {
-    for oy in 0..oh {
-        for ox in 0..ow {
-            let mut found: Option<(T, usize)> = None;
-            for iy in covered(g, 0, oy) {
-                for ix in covered(g, 1, ox) {
-                    let (v, place) = (plane[iy * g.input[1] + ix], iy * g.input[1] + ix);
-                    if found.is_none_or(|(best, _)| exceeds(v, best)) {
-                        found = Some((v, place));
+/// The maxima of all windows of an image, and their places.
+struct Maxima<'a, T> {
+    channels: usize,
+    windows: &'a Reach,
+    numbers: &'a [T],
+    x: &'a [T],
+    y: &'a mut [T],
+    places: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for Maxima<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let Maxima { channels, windows, numbers, x, y, places } = self;
+        windows.each_group(
+            channels,
+            V::LANES,
+            #[inline(always)]
+            // SAFETY: the caller grants the instructions; slicing checks that each group of channels lies inside its image.
+            |first, lanes, rows, (columns, place), pixel| unsafe {
+                // A window of nothing but padding has the maximum of the empty set, and its gradient goes nowhere.
+                let (mut best, mut found) = (V::splat(T::of(f64::NEG_INFINITY)), V::splat(T::of(-1.0)));
+                let mut is_first = true;
+                for row in rows {
+                    let mut from = (row.start + columns.start) * channels + first;
+                    for number in &numbers[row.place + place..][..columns.len()] {
+                        let value = V::load_first(x[from..from + lanes].as_ptr(), lanes);
+                        let here = V::splat(*number);
+                        from += channels;
+                        if is_first {
+                            (best, found, is_first) = (value, here, false);
+                        } else {
+                            [best, found] = value.if_exceeds(best, [(value, best), (here, found)]);
+                        }
                     }
                 }
-            }
-            // A window of nothing but padding, which no layer here makes, has the maximum of the empty set.
-            let (best, place) = found.unwrap_or((T::of(f64::NEG_INFINITY), 0));
-            y.push(best);
-            places.push(place as u32);
-        }
+                let to = pixel * channels + first;
+                best.store_first(y[to..to + lanes].as_mut_ptr(), lanes);
+                found.store_first(places[to..to + lanes].as_mut_ptr(), lanes);
+            },
+        );
     }
 }
 
-/// The input places that the window at output `o` covers.
-fn covered(g: &Geometry, dimension: usize, o: usize) -> std::ops::Range<usize> {
-    let start = o * g.stride[dimension];
-    let end = (start + g.kernel[dimension]).saturating_sub(g.padding[dimension]).min(g.input[dimension]);
-    start.saturating_sub(g.padding[dimension])..end
+/// The means of all windows of an image.
+struct Means<'a, T> {
+    channels: usize,
+    windows: &'a Reach,
+    shares: &'a [T],
+    x: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for Means<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let Means { channels, windows, shares, x, y } = self;
+        windows.each_group(
+            channels,
+            V::LANES,
+            #[inline(always)]
+            // SAFETY: the caller grants the instructions; slicing checks that each group of channels lies inside its image.
+            |first, lanes, rows, (columns, _), pixel| unsafe {
+                let mut sum = V::zero();
+                for row in rows {
+                    let mut from = (row.start + columns.start) * channels + first;
+                    for _ in columns.clone() {
+                        sum = sum.add(V::load_first(x[from..from + lanes].as_ptr(), lanes));
+                        from += channels;
+                    }
+                }
+                let to = pixel * channels + first;
+                sum.mul(V::splat(shares[pixel])).store_first(y[to..to + lanes].as_mut_ptr(), lanes);
+            },
+        );
+    }
+}
+
+/// The gradient to an image.
+struct Spread<'a, T> {
+    channels: usize,
+    outputs: &'a Reach,
+    dy: &'a [T],
+    dx: &'a mut [T],
+    add: bool,
+}
+
+/// The gradient to an image of which maxima were taken.
+struct SpreadMaxima<'a, T> {
+    spread: Spread<'a, T>,
+    places: &'a [T],
+    numbers: &'a [T],
+    stride: usize,
+}
+
+impl<T: Real> Program<T> for SpreadMaxima<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let SpreadMaxima { spread: Spread { channels, outputs, dy, dx, add }, places, numbers, stride } = self;
+        outputs.each_group(
+            channels,
+            V::LANES,
+            #[inline(always)]
+            // SAFETY: the caller grants the instructions; slicing checks that each group of channels lies inside its image.
+            |first, lanes, rows, (columns, place), pixel| unsafe {
+                let to = &mut dx[pixel * channels + first..][..lanes];
+                let mut sum = if add { V::load_first(to.as_ptr(), lanes) } else { V::zero() };
+                for row in rows {
+                    let mut from = (row.start + columns.start) * channels + first;
+                    let mut number = row.place + place;
+                    for _ in columns.clone() {
+                        let dy = V::load_first(dy[from..from + lanes].as_ptr(), lanes);
+                        let found = V::load_first(places[from..from + lanes].as_ptr(), lanes);
+                        sum = sum.add(found.if_equal(V::splat(numbers[number]), dy));
+                        number = number.wrapping_sub(stride);
+                        from += channels;
+                    }
+                }
+                sum.store_first(to.as_mut_ptr(), lanes);
+            },
+        );
+    }
+}
+
+/// The gradient to an image of which means were taken.
+struct SpreadMeans<'a, T> {
+    spread: Spread<'a, T>,
+    shares: &'a [T],
+}
+
+impl<T: Real> Program<T> for SpreadMeans<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let SpreadMeans { spread: Spread { channels, outputs, dy, dx, add }, shares } = self;
+        outputs.each_group(
+            channels,
+            V::LANES,
+            #[inline(always)]
+            // SAFETY: the caller grants the instructions; slicing checks that each group of channels lies inside its image.
+            |first, lanes, rows, (columns, _), pixel| unsafe {
+                let to = &mut dx[pixel * channels + first..][..lanes];
+                let mut sum = if add { V::load_first(to.as_ptr(), lanes) } else { V::zero() };
+                for row in rows {
+                    let mut from = (row.start + columns.start) * channels + first;
+                    for share in &shares[row.start + columns.start..row.start + columns.end] {
+                        sum = sum.add(V::load_first(dy[from..from + lanes].as_ptr(), lanes).mul(V::splat(*share)));
+                        from += channels;
+                    }
+                }
+                sum.store_first(to.as_mut_ptr(), lanes);
+            },
+        );
+    }
 }

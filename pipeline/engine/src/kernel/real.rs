@@ -2,23 +2,30 @@
 
 use candle_core::{CpuStorage, WithDType};
 
+use super::memory::Scratch;
+use super::simd::Lanes;
+
 /// A floating-point type that tensors, kernels and the matrix product know.
-pub(crate) trait Real: WithDType {
+pub(crate) trait Real: WithDType + Lanes + Scratch {
     /// From a configuration value or a constant; rounded.
     fn of(x: f64) -> Self;
     fn wide(self) -> f64;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn root(self) -> Self;
+    /// `self · b + c`, fused where the target's every processor can.
+    fn mul_add_or_two(self, b: Self, c: Self) -> Self;
     /// The values of a CPU tensor of this type.
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 impl Real for f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounding to the working precision is the point")]
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x as f32
     }
+    #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
     }
@@ -28,8 +35,13 @@ impl Real for f32 {
     fn ln(self) -> Self {
         f32::ln(self)
     }
+    #[inline(always)]
     fn root(self) -> Self {
         f32::sqrt(self)
+    }
+    #[inline(always)]
+    fn mul_add_or_two(self, b: f32, c: f32) -> f32 {
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { self.mul_add(b, c) } else { self * b + c }
     }
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         match storage {
@@ -40,9 +52,11 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    #[inline(always)]
     fn of(x: f64) -> Self {
         x
     }
+    #[inline(always)]
     fn wide(self) -> f64 {
         self
     }
@@ -52,8 +66,13 @@ impl Real for f64 {
     fn ln(self) -> Self {
         f64::ln(self)
     }
+    #[inline(always)]
     fn root(self) -> Self {
         f64::sqrt(self)
+    }
+    #[inline(always)]
+    fn mul_add_or_two(self, b: f64, c: f64) -> f64 {
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { self.mul_add(b, c) } else { self * b + c }
     }
     fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
         match storage {

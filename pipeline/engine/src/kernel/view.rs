@@ -2,30 +2,37 @@
 
 use std::cell::Cell;
 
-use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 
 use super::Real;
 
 /// Calls `read` with the values of contiguous CPU tensors.
-pub(crate) fn slices<T: Real, R, const N: usize>(tensors: [&Tensor; N], read: impl FnOnce([&[T]; N]) -> R) -> Result<R> {
-    let guards = tensors.map(Tensor::storage_and_layout);
-    let mut values: [&[T]; N] = [&[]; N];
-    for (value, (storage, layout)) in values.iter_mut().zip(&guards) {
+pub(crate) fn slices<T: Real, R>(tensors: &[&Tensor], read: impl FnOnce(&[&[T]]) -> R) -> Result<R> {
+    let guards: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
+    let mut values: Vec<&[T]> = Vec::with_capacity(tensors.len());
+    for (storage, layout) in &guards {
         let Storage::Cpu(cpu) = &**storage else { bail!("a CPU kernel was given a tensor on another device") };
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("a CPU kernel was given a strided tensor") };
-        *value = &T::cpu_storage_as_slice(cpu)?[start..end];
+        values.push(&T::cpu_storage_as_slice(cpu)?[start..end]);
     }
-    Ok(read(values))
+    Ok(read(&values))
 }
 
-/// Calls `write` with the values of a contiguous CPU tensor, in place.
-pub(crate) fn edit<T: Real>(tensor: &Tensor, write: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()> {
-    tensor.inplace_op1(&Edit { write: Cell::new(Some(write)), element: std::marker::PhantomData::<T> })
-}
-
-/// A CPU tensor that takes over `values`.
-pub(crate) fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
-    Tensor::from_vec(values, shape.into(), &Device::Cpu)
+/// Calls `write` with the values of contiguous CPU tensors, to be changed in place. All must be different.
+pub(crate) fn edit_all<T: Real, R>(tensors: &[&Tensor], write: impl FnOnce(Vec<&mut [T]>) -> R) -> Result<R> {
+    fn go<T: Real, R>(tensors: &[&Tensor], open: Vec<&mut [T]>, write: impl FnOnce(Vec<&mut [T]>) -> R) -> Result<R> {
+        let Some((first, rest)) = tensors.split_first() else { return Ok(write(open)) };
+        let mut result = None;
+        let next = |values: &mut [T]| {
+            let mut open: Vec<&mut [T]> = open;
+            open.push(values);
+            result = Some(go(rest, open, write)?);
+            Ok(())
+        };
+        first.inplace_op1(&Edit { write: Cell::new(Some(next)), element: std::marker::PhantomData::<T> })?;
+        result.ok_or_else(|| candle_core::Error::Msg("an in-place operation did nothing".into()))
+    }
+    go(tensors, Vec::with_capacity(tensors.len()), write)
 }
 
 /// An in-place custom operation is candle's way to a mutable slice.

@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::activation::relu_if;
-use super::{Gradients, Init, Op, ParameterSpec, Pass};
-use crate::kernel::{dense_backward, dense_forward, slices, tensor, with_real};
+use super::{Build, Init, Kernel, Op, ParameterSpec, Pass, Slopes};
+use crate::kernel::{self, Parameter, Real};
 
 pub(super) struct Dense {
     inputs: usize,
@@ -35,26 +35,28 @@ impl Op for Dense {
         (self.inputs * self.units) as u64
     }
 
-    fn forward(&mut self, x: &Tensor, p: &[Var]) -> Result<Tensor> {
-        let batch = x.dim(0)?;
-        with_real!(x, T => {
-            let y = slices::<T, _, 3>([x, &p[0], &p[1]], |[x, w, b]| dense_forward(x, w, b, batch, self.relu))?;
-            tensor(y, (batch, self.units))
-        })
+    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+        relu_if(self.relu, x[0].matmul(&p[0])?.broadcast_add(&p[1])?)
+    }
+}
+
+impl<T: Real> Build<T> for Dense {
+    fn kernel(&self) -> Box<dyn Kernel<T>> {
+        Box::new(kernel::Dense::new(self.inputs, self.units, self.relu))
+    }
+}
+
+impl<T: Real> Kernel<T> for kernel::Dense<T> {
+    fn memory(&self, batch: usize) -> usize {
+        kernel::Dense::memory(self, batch)
     }
 
-    fn backward(&mut self, pass: &Pass<'_>, p: &[Var]) -> Result<Gradients> {
-        let batch = pass.x.dim(0)?;
-        with_real!(pass.x, T => {
-            let (dx, dw, db) = slices::<T, _, 4>([pass.x, &p[0], pass.y, pass.dy], |[x, w, y, dy]| {
-                dense_backward(x, w, y, dy, batch, self.relu, pass.want_dx)
-            })?;
-            let input = dx.map(|dx| tensor(dx, (batch, self.inputs))).transpose()?;
-            Ok(Gradients { input, parameters: vec![tensor(dw, (self.inputs, self.units))?, tensor(db, self.units)?] })
-        })
+    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], p: &[&[T]], y: &mut [T]) {
+        kernel::Dense::forward(self, pass.team, pass.batch, x[0], p[0], p[1], y);
     }
 
-    fn composed(&self, x: &Tensor, p: &[Var]) -> Result<Tensor> {
-        relu_if(self.relu, x.matmul(&p[0])?.broadcast_add(&p[1])?)
+    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
+        let ([w, b], Some(dx)) = (parameters, slopes.dx.into_iter().next()) else { unreachable!("weights, bias and one input") };
+        kernel::Dense::backward(self, pass.team, pass.batch, slopes.x[0], slopes.y, slopes.dy, dx, w, b)
     }
 }

@@ -1,19 +1,24 @@
 //! Layers: one file each. A layer has CPU kernels with an explicit backward pass, and a composition of candle operations
 //! whose gradients are right, which serves CUDA and Metal and checks the kernels in the tests.
 //!
-//! To add one: a file here with a type that implements [`Op`], a variant in `spec::model::Layer`, an arm in [`build`].
+//! To add one: a file here with a type that implements [`Op`] and [`Build`], a variant in `spec::model::Layer`, an arm in
+//! [`new`].
 
 mod activation;
-mod conv2d;
+mod batch_norm;
+mod concat;
+mod conv;
 mod dense;
 mod flatten;
-mod max_pool2d;
+mod pool;
 
-use candle_core::{Result, Tensor, Var, bail};
+use candle_core::{Result, Tensor, Var};
 use spec::model;
 
-/// What a layer computes. Shapes of single examples leave the batch dimension out.
-pub(crate) trait Op: Send {
+use crate::kernel::{Parameter, Real, Target, Team};
+
+/// A layer whose shapes are known and fit. Shapes of single examples leave the batch dimension out; channels come last.
+pub(crate) trait Op: Build<f32> + Build<f64> + Send {
     /// Shape of one output example.
     fn output(&self) -> Vec<usize>;
 
@@ -27,30 +32,67 @@ pub(crate) trait Op: Send {
         0
     }
 
-    /// The output, by CPU kernels. May keep in `self` what `backward` needs beyond input and output.
-    fn forward(&mut self, x: &Tensor, parameters: &[Var]) -> Result<Tensor>;
-
-    /// Gradients to the input (if wanted) and the parameters, by CPU kernels.
-    fn backward(&mut self, pass: &Pass<'_>, parameters: &[Var]) -> Result<Gradients>;
-
     /// The output, as a composition of candle operations that its autograd differentiates rightly.
-    fn composed(&self, x: &Tensor, parameters: &[Var]) -> Result<Tensor>;
+    ///
+    /// `memory` is empty at first and the layer's own, for what it carries from batch to batch.
+    fn composed(&self, x: &[Tensor], parameters: &[Var], memory: &mut Vec<Tensor>, training: bool) -> Result<Tensor>;
 }
 
-/// What a backward pass starts from.
+/// Makes a layer's CPU kernels for an element type.
+pub(crate) trait Build<T> {
+    fn kernel(&self) -> Box<dyn Kernel<T>>;
+}
+
+/// A layer on the CPU, with the memory that it works in.
+pub(crate) trait Kernel<T>: Send {
+    /// Numbers of memory that it needs for a batch in training, besides inputs, outputs, their gradients and parameters.
+    fn memory(&self, _batch: usize) -> usize {
+        0
+    }
+
+    /// Whether the output is the input, number by number, so that nothing need be done.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
+    /// Writes the output for the inputs of a batch. In training, keeps what `backward` needs beyond inputs and output.
+    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], parameters: &[&[T]], y: &mut [T]);
+
+    /// Writes the gradients to the inputs that have a target, learns, and returns the sum of squares of the gradients to the
+    /// parameters. `dy` is the gradient to the output `y`, and may be overwritten.
+    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64;
+}
+
+/// What is the same for all layers of a pass.
 pub(crate) struct Pass<'a> {
-    pub x: &'a Tensor,
-    pub y: &'a Tensor,
-    /// Gradient of the loss to `y`.
-    pub dy: &'a Tensor,
-    /// Whether the gradient to `x` is needed; not for the first layer.
-    pub want_dx: bool,
+    pub team: &'a Team,
+    pub batch: usize,
+    pub training: bool,
 }
 
-/// Gradients of one layer.
-pub(crate) struct Gradients {
-    pub input: Option<Tensor>,
-    pub parameters: Vec<Tensor>,
+/// What a backward pass starts from, and where its results go.
+pub(crate) struct Slopes<'a, T> {
+    pub x: &'a [&'a [T]],
+    pub y: &'a [T],
+    pub dy: &'a mut [T],
+    pub dx: Vec<Option<Target<'a, T>>>,
+}
+
+/// An element type that layers have kernels for.
+pub(crate) trait Element: Real {
+    fn kernel(op: &dyn Op) -> Box<dyn Kernel<Self>>;
+}
+
+impl Element for f32 {
+    fn kernel(op: &dyn Op) -> Box<dyn Kernel<f32>> {
+        op.kernel()
+    }
+}
+
+impl Element for f64 {
+    fn kernel(op: &dyn Op) -> Box<dyn Kernel<f64>> {
+        op.kernel()
+    }
 }
 
 /// Shape and initial distribution of a trainable tensor.
@@ -60,19 +102,20 @@ pub(crate) struct ParameterSpec {
     pub init: Init,
 }
 
-/// Initial weights, uniform in ±bound.
+/// Initial weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Init {
-    /// Bound √(6 / fan_in), for a layer before a ReLU (He et al. 2015, equation 10).
+    /// Uniform in ±√(6 / fan_in), for a layer before a ReLU (He et al. 2015, equation 10).
     He {
         fan_in: usize,
     },
-    /// Bound √(6 / (fan_in + fan_out)), for a linear output (Glorot & Bengio 2010, equation 16).
+    /// Uniform in ±√(6 / (fan_in + fan_out)), for a linear output (Glorot & Bengio 2010, equation 16).
     Glorot {
         fan_in: usize,
         fan_out: usize,
     },
     Zero,
+    One,
 }
 
 impl Init {
@@ -81,11 +124,13 @@ impl Init {
         if relu { Init::He { fan_in } } else { Init::Glorot { fan_in, fan_out } }
     }
 
-    pub(crate) fn bound(self) -> f64 {
+    /// Centre and half width of the interval to draw from.
+    pub(crate) fn interval(self) -> (f64, f64) {
         match self {
-            Init::He { fan_in } => (6.0 / fan_in as f64).sqrt(),
-            Init::Glorot { fan_in, fan_out } => (6.0 / (fan_in + fan_out) as f64).sqrt(),
-            Init::Zero => 0.0,
+            Init::He { fan_in } => (0.0, (6.0 / fan_in as f64).sqrt()),
+            Init::Glorot { fan_in, fan_out } => (0.0, (6.0 / (fan_in + fan_out) as f64).sqrt()),
+            Init::Zero => (0.0, 0.0),
+            Init::One => (1.0, 0.0),
         }
     }
 }
@@ -99,103 +144,28 @@ pub enum Path {
     Composed,
 }
 
-/// The operations of a network, with every shape checked.
+/// The operation of a layer for inputs of given shapes.
 ///
 /// # Errors
-/// One sentence that names the layer, the shape that reaches it, and what would fit.
-pub(crate) fn build(layers: &[model::Layer], input: &[usize], classes: usize) -> std::result::Result<Vec<Box<dyn Op>>, String> {
-    let mut shape = input.to_vec();
-    let mut ops: Vec<Box<dyn Op>> = vec![];
-    for (i, layer) in layers.iter().enumerate() {
-        let at = |what: String| format!("layer {} ({layer}): {what}", i + 1);
-        let op: Box<dyn Op> = match *layer {
-            model::Layer::Flatten => Box::new(flatten::Flatten::new(&shape)),
-            model::Layer::Dense { units, relu } => {
-                let units = match units {
-                    model::Units::Fixed(n) => n,
-                    model::Units::Classes => classes,
-                };
-                Box::new(dense::Dense::new(&shape, units, relu).map_err(at)?)
-            }
-            model::Layer::Conv2d { channels, kernel, relu } => Box::new(conv2d::Conv2d::new(&shape, channels, kernel, relu).map_err(at)?),
-            model::Layer::MaxPool2d { size } => Box::new(max_pool2d::MaxPool2d::new(&shape, size).map_err(at)?),
-        };
-        shape = op.output();
-        ops.push(op);
+/// What the layer takes, and the shape that reaches it.
+pub(crate) fn new(layer: &model::Layer, inputs: &[&[usize]], classes: usize) -> std::result::Result<Box<dyn Op>, String> {
+    if let model::Layer::Concat = layer {
+        return Ok(Box::new(concat::Concat::new(inputs)?));
     }
-    if shape != [classes] {
-        return Err(format!("the network ends with shape {shape:?}, and {classes} classes need [{classes}]"));
-    }
-    Ok(ops)
-}
-
-/// A layer in a network: an operation, its parameters, and what it remembers between forward and backward.
-pub(crate) struct Layer {
-    op: Box<dyn Op>,
-    parameters: Vec<Var>,
-    path: Path,
-    saved: Option<Saved>,
-}
-
-/// What a forward pass leaves for the backward pass.
-enum Saved {
-    Kernels {
-        x: Tensor,
-        y: Tensor,
-    },
-    /// A small tape of candle's autograd: from a variable that holds the input to the output.
-    Composed {
-        x: Var,
-        y: Tensor,
-    },
-}
-
-impl Layer {
-    pub(crate) fn new(op: Box<dyn Op>, parameters: Vec<Var>, path: Path) -> Self {
-        Layer { op, parameters, path, saved: None }
-    }
-
-    pub(crate) fn parameters(&self) -> &[Var] {
-        &self.parameters
-    }
-
-    /// The output for a batch; `training` keeps what [`Layer::backward`] needs.
-    pub(crate) fn forward(&mut self, x: &Tensor, training: bool) -> Result<Tensor> {
-        match self.path {
-            Path::Kernels => {
-                let y = self.op.forward(x, &self.parameters)?;
-                self.saved = training.then(|| Saved::Kernels { x: x.clone(), y: y.clone() });
-                Ok(y)
-            }
-            Path::Composed if training => {
-                let x = Var::from_tensor(&x.detach())?;
-                let y = self.op.composed(x.as_tensor(), &self.parameters)?;
-                let out = y.detach();
-                self.saved = Some(Saved::Composed { x, y });
-                Ok(out)
-            }
-            Path::Composed => Ok(self.op.composed(x, &self.parameters)?.detach()),
+    let [input] = *inputs else { return Err(format!("takes one input, not {}", inputs.len())) };
+    Ok(match layer {
+        model::Layer::Concat | model::Layer::Flatten => Box::new(flatten::Flatten::new(input)),
+        model::Layer::Dense { units, relu } => {
+            let units = match units {
+                model::Units::Fixed(n) => *n,
+                model::Units::Classes => classes,
+            };
+            Box::new(dense::Dense::new(input, units, *relu)?)
         }
-    }
-
-    /// Gradients of the last training forward pass, given the gradient to its output.
-    pub(crate) fn backward(&mut self, dy: &Tensor, want_dx: bool) -> Result<Gradients> {
-        match self.saved.take() {
-            None => bail!("backward without a forward pass in training"),
-            Some(Saved::Kernels { x, y }) => self.op.backward(&Pass { x: &x, y: &y, dy, want_dx }, &self.parameters),
-            Some(Saved::Composed { x, y }) => {
-                let mut grads = (&y * dy)?.sum_all()?.backward()?;
-                let mut take = |t: &Tensor| match grads.remove(t) {
-                    Some(g) => g.contiguous(),
-                    None => t.zeros_like(),
-                };
-                let parameters = self.parameters.iter().map(|p| take(p)).collect::<Result<_>>()?;
-                let input = if want_dx { Some(take(&x)?) } else { None };
-                Ok(Gradients { input, parameters })
-            }
-        }
-    }
+        model::Layer::Conv { channels, window, relu } => Box::new(conv::Conv::new(input, *channels, window, *relu)?),
+        model::Layer::MaxPool { window } => Box::new(pool::Pool::max(input, window)?),
+        model::Layer::AvgPool { window } => Box::new(pool::Pool::mean(input, window)?),
+        model::Layer::GlobalAvgPool => Box::new(pool::Pool::global_mean(input)?),
+        model::Layer::BatchNorm { relu } => Box::new(batch_norm::BatchNorm::new(input, *relu)?),
+    })
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,6 +33,7 @@ impl Rule for Adagrad {
         (*self, lr)
     }
 
+    #[inline(always)]
     fn update<N: Number>((rule, lr): (Adagrad, f64), w: &N, g: &N, state: &mut [N]) -> N {
         let g = g.add(&w.scale(rule.weight_decay));
         state[0] = state[0].add(&g.mul(&g));

@@ -50,6 +50,7 @@ impl Adam {
 
 impl AdamStep {
     /// The update without weight decay.
+    #[inline(always)]
     pub(super) fn apply<N: Number>(&self, w: &N, g: &N, state: &mut [N]) -> N {
         let Adam { beta1, beta2, eps, .. } = self.adam;
         state[0] = state[0].mix(g, 1.0 - beta1);
@@ -68,6 +69,7 @@ impl Rule for Adam {
         AdamStep { adam: *self, rate: lr / (1.0 - self.beta1.powf(t)), root_correction: 1.0 / (1.0 - self.beta2.powf(t)).sqrt() }
     }
 
+    #[inline(always)]
     fn update<N: Number>(step: AdamStep, w: &N, g: &N, state: &mut [N]) -> N {
         step.apply(w, &g.add(&w.scale(step.adam.weight_decay)), state)
     }

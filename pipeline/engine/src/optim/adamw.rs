@@ -31,6 +31,7 @@ impl Rule for AdamW {
         (self.0.begin(lr, t), 1.0 - lr * self.0.weight_decay)
     }
 
+    #[inline(always)]
     fn update<N: Number>((step, shrink): (AdamStep, f64), w: &N, g: &N, state: &mut [N]) -> N {
         step.apply(&w.scale(shrink), g, state)
     }

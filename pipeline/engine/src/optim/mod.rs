@@ -11,12 +11,11 @@ mod number;
 mod rmsprop;
 mod sgd;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor};
 use spec::config::Missing;
 use spec::{Choice, Config, Key};
 
-use crate::kernel::{Real, edit, slices, with_real};
-use crate::layer::Path;
+use crate::kernel::{Apply, Real, vectorized};
 use number::Deferred;
 pub(crate) use number::Number;
 
@@ -26,33 +25,40 @@ pub fn choices() -> Vec<Choice> {
 }
 
 /// The optimizer of a configuration.
-pub(crate) fn new(config: &Config, path: Path) -> std::result::Result<Box<dyn Optimizer>, Missing> {
-    fn fused<R: Rule + 'static>(rule: R, path: Path) -> Box<dyn Optimizer> {
-        Box::new(Fused { rule, path, steps: 0, states: vec![] })
+pub(crate) fn new(config: &Config) -> std::result::Result<Box<dyn Optimizer>, Missing> {
+    fn fused<R: Rule + 'static>(rule: R) -> Box<dyn Optimizer> {
+        Box::new(Fused { rule, steps: 0, step: None })
     }
     match config.text("optimizer")? {
-        "sgd" => Ok(fused(sgd::Sgd::new(config)?, path)),
-        "rmsprop" => Ok(fused(rmsprop::RmsProp::new(config)?, path)),
-        "adagrad" => Ok(fused(adagrad::Adagrad::new(config)?, path)),
-        "adam" => Ok(fused(adam::Adam::new(config)?, path)),
-        "adamw" => Ok(fused(adamw::AdamW::new(config)?, path)),
+        "sgd" if config.float("momentum")? == 0.0 => Ok(fused(sgd::Plain::new(config)?)),
+        "sgd" => Ok(fused(sgd::Momentum::new(config)?)),
+        "rmsprop" => Ok(fused(rmsprop::RmsProp::new(config)?)),
+        "adagrad" => Ok(fused(adagrad::Adagrad::new(config)?)),
+        "adam" => Ok(fused(adam::Adam::new(config)?)),
+        "adamw" => Ok(fused(adamw::AdamW::new(config)?)),
         _ => Err(Missing("optimizer".into())),
     }
 }
 
-/// Updates parameters in place.
-pub(crate) trait Optimizer: Send {
-    /// One update with a learning rate. Parameters and gradients come in the same order every time.
-    fn step(&mut self, parameters: &[Var], gradients: &[Tensor], lr: f64) -> Result<()>;
+/// Updates parameters: in place on the CPU ([`Apply`]), or as a composition of candle operations.
+pub(crate) trait Optimizer: Apply<f32> + Apply<f64> + Send {
+    /// Numbers remembered per weight, initially zero.
+    fn states(&self) -> usize;
+
+    /// Prepares the next step, which has this learning rate. To be called before each.
+    fn begin(&mut self, lr: f64);
+
+    /// The weights after the step; `state` holds as many tensors as there are states.
+    fn compose(&self, weights: &Tensor, gradient: &Tensor, state: &mut [Tensor]) -> Result<Tensor>;
 }
 
 /// An element-wise update rule.
-pub(crate) trait Rule: Send {
-    /// Numbers remembered per weight (1 or 2), initially zero.
+pub(crate) trait Rule: Send + Sync {
+    /// Numbers remembered per weight (0, 1 or 2), initially zero.
     const STATES: usize;
 
     /// What is the same for all weights of a step.
-    type Step: Copy;
+    type Step: Copy + Send + Sync;
 
     /// Prepares step `t`, counted from 1.
     fn begin(&self, lr: f64, t: u64) -> Self::Step;
@@ -61,61 +67,60 @@ pub(crate) trait Rule: Send {
     fn update<N: Number>(step: Self::Step, w: &N, g: &N, state: &mut [N]) -> N;
 }
 
-/// A rule with its state.
-struct Fused<R> {
+/// A rule at a step.
+struct Fused<R: Rule> {
     rule: R,
-    path: Path,
     steps: u64,
-    /// Per parameter: `STATES` tensors of its shape.
-    states: Vec<Vec<Tensor>>,
+    step: Option<R::Step>,
 }
 
 impl<R: Rule> Optimizer for Fused<R> {
-    fn step(&mut self, parameters: &[Var], gradients: &[Tensor], lr: f64) -> Result<()> {
-        if self.states.is_empty() {
-            let zeros = |p: &Var| (0..R::STATES).map(|_| p.as_detached_tensor().zeros_like()).collect::<Result<_>>();
-            self.states = parameters.iter().map(zeros).collect::<Result<_>>()?;
-        }
+    fn states(&self) -> usize {
+        R::STATES
+    }
+
+    fn begin(&mut self, lr: f64) {
         self.steps += 1;
-        let step = self.rule.begin(lr, self.steps);
-        for ((p, g), state) in parameters.iter().zip(gradients).zip(&mut self.states) {
-            match self.path {
-                Path::Kernels => with_real!(p, T => in_place::<T, R>(step, p, g, state))?,
-                Path::Composed => {
-                    let mut deferred: Vec<Deferred> = state.iter().map(|s| Deferred::new(s.clone())).collect();
-                    let w = R::update(step, &Deferred::new(p.as_detached_tensor()), &Deferred::new(g.clone()), &mut deferred);
-                    p.set(&w.tensor()?)?;
-                    *state = deferred.into_iter().map(Deferred::tensor).collect::<Result<_>>()?;
-                }
-            }
+        self.step = Some(self.rule.begin(lr, self.steps));
+    }
+
+    fn compose(&self, weights: &Tensor, gradient: &Tensor, state: &mut [Tensor]) -> Result<Tensor> {
+        let Some(step) = self.step else { candle_core::bail!("an update before its step was begun") };
+        let mut deferred: Vec<Deferred> = state.iter().map(|s| Deferred::new(s.clone())).collect();
+        let new = R::update(step, &Deferred::new(weights.clone()), &Deferred::new(gradient.clone()), &mut deferred).tensor()?;
+        for (state, deferred) in state.iter_mut().zip(deferred) {
+            *state = deferred.tensor()?;
         }
-        Ok(())
+        Ok(new)
     }
 }
 
-/// One pass over a parameter, its gradient and its state.
-fn in_place<T: Real + Number, R: Rule>(step: R::Step, p: &Var, g: &Tensor, state: &[Tensor]) -> Result<()> {
-    slices::<T, _, 1>([g], |[g]| {
-        edit::<T>(p, |w| match state {
-            [a] => edit::<T>(a, |a| {
-                for ((w, g), a) in w.iter_mut().zip(g).zip(a) {
-                    *w = R::update(step, w, g, std::slice::from_mut(a));
+impl<R: Rule, T: Real + Number> Apply<T> for Fused<R> {
+    fn apply(&self, weights: &mut [T], gradient: &[T], state: &mut [&mut [T]]) {
+        let Some(step) = self.step else { return };
+        vectorized(
+            #[inline(always)]
+            || match state {
+                [] => {
+                    for (w, g) in weights.iter_mut().zip(gradient) {
+                        *w = R::update(step, w, g, &mut []);
+                    }
                 }
-                Ok(())
-            }),
-            [a, b] => edit::<T>(a, |a| {
-                edit::<T>(b, |b| {
-                    for ((w, g), (a, b)) in w.iter_mut().zip(g).zip(a.iter_mut().zip(b)) {
+                [a] => {
+                    for ((w, g), a) in weights.iter_mut().zip(gradient).zip(a.iter_mut()) {
+                        *w = R::update(step, w, g, std::slice::from_mut(a));
+                    }
+                }
+                [a, b, ..] => {
+                    for ((w, g), (a, b)) in weights.iter_mut().zip(gradient).zip(a.iter_mut().zip(b.iter_mut())) {
                         let mut state = [*a, *b];
                         *w = R::update(step, w, g, &mut state);
                         [*a, *b] = state;
                     }
-                    Ok(())
-                })
-            }),
-            other => candle_core::bail!("a rule with {} states has no kernel", other.len()),
-        })
-    })?
+                }
+            },
+        );
+    }
 }
 
 /// `weight_decay`, whose meaning (added to the gradient, or decoupled) is the optimizer's.

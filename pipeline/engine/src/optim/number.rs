@@ -19,37 +19,38 @@ pub(crate) trait Number: Clone {
     fn offset(&self, term: f64) -> Self;
 
     /// `self · (1 − t) + other · t`.
+    #[inline(always)]
     fn mix(&self, other: &Self, t: f64) -> Self {
         self.scale(1.0 - t).add(&other.scale(t))
     }
 }
 
 impl<T: Real> Number for T {
-    #[inline]
+    #[inline(always)]
     fn add(&self, other: &Self) -> Self {
         *self + *other
     }
-    #[inline]
+    #[inline(always)]
     fn sub(&self, other: &Self) -> Self {
         *self - *other
     }
-    #[inline]
+    #[inline(always)]
     fn mul(&self, other: &Self) -> Self {
         *self * *other
     }
-    #[inline]
+    #[inline(always)]
     fn div(&self, other: &Self) -> Self {
         *self / *other
     }
-    #[inline]
+    #[inline(always)]
     fn sqrt(&self) -> Self {
         self.root()
     }
-    #[inline]
+    #[inline(always)]
     fn scale(&self, factor: f64) -> Self {
         *self * T::of(factor)
     }
-    #[inline]
+    #[inline(always)]
     fn offset(&self, term: f64) -> Self {
         *self + T::of(term)
     }

@@ -41,6 +41,7 @@ impl Rule for RmsProp {
         (*self, lr)
     }
 
+    #[inline(always)]
     fn update<N: Number>((rule, lr): (RmsProp, f64), w: &N, g: &N, state: &mut [N]) -> N {
         let g = g.add(&w.scale(rule.weight_decay));
         state[0] = state[0].scale(rule.alpha).add(&g.mul(&g).scale(1.0 - rule.alpha));

@@ -18,31 +18,59 @@ pub(super) fn choice() -> Choice {
     }
 }
 
+/// Without momentum there is nothing to remember.
 #[derive(Clone, Copy)]
-pub(super) struct Sgd {
-    momentum: f64,
+pub(super) struct Plain {
+    weight_decay: f64,
+}
+
+impl Plain {
+    pub(super) fn new(config: &Config) -> Result<Self, Missing> {
+        Ok(Plain { weight_decay: config.float("weight_decay")? })
+    }
+}
+
+impl Rule for Plain {
+    const STATES: usize = 0;
+    type Step = (Plain, f64);
+
+    fn begin(&self, lr: f64, _: u64) -> (Plain, f64) {
+        (*self, lr)
+    }
+
+    #[inline(always)]
+    fn update<N: Number>((sgd, lr): (Plain, f64), w: &N, g: &N, _: &mut [N]) -> N {
+        w.sub(&g.add(&w.scale(sgd.weight_decay)).scale(lr))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Momentum {
+    kept: f64,
     nesterov: bool,
     weight_decay: f64,
 }
 
-impl Sgd {
+impl Momentum {
     pub(super) fn new(config: &Config) -> Result<Self, Missing> {
-        Ok(Sgd { momentum: config.float("momentum")?, nesterov: config.switch("nesterov")?, weight_decay: config.float("weight_decay")? })
+        let (kept, nesterov) = (config.float("momentum")?, config.switch("nesterov")?);
+        Ok(Momentum { kept, nesterov, weight_decay: config.float("weight_decay")? })
     }
 }
 
-impl Rule for Sgd {
+impl Rule for Momentum {
     const STATES: usize = 1;
-    type Step = (Sgd, f64);
+    type Step = (Momentum, f64);
 
-    fn begin(&self, lr: f64, _: u64) -> (Sgd, f64) {
+    fn begin(&self, lr: f64, _: u64) -> (Momentum, f64) {
         (*self, lr)
     }
 
-    fn update<N: Number>((sgd, lr): (Sgd, f64), w: &N, g: &N, state: &mut [N]) -> N {
+    #[inline(always)]
+    fn update<N: Number>((sgd, lr): (Momentum, f64), w: &N, g: &N, state: &mut [N]) -> N {
         let g = g.add(&w.scale(sgd.weight_decay));
-        let velocity = state[0].scale(sgd.momentum).add(&g);
-        let direction = if sgd.nesterov { g.add(&velocity.scale(sgd.momentum)) } else { velocity.clone() };
+        let velocity = state[0].scale(sgd.kept).add(&g);
+        let direction = if sgd.nesterov { g.add(&velocity.scale(sgd.kept)) } else { velocity.clone() };
         state[0] = velocity;
         w.sub(&direction.scale(lr))
     }

@@ -1,67 +1,13 @@
-//! Whole trainings: against PyTorch from the same weights and batches, and against themselves.
+//! Whole runs: against PyTorch's reproduction of them, and against themselves.
 #![allow(clippy::cast_possible_truncation, reason = "small numbers in test cases")]
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use serde_json::Value as Json;
 use spec::Value;
-use spec::model::{Layer, Units};
 use spec::record::SinkError;
 
 use super::*;
 use crate::optim::tests::config_from;
-
-fn floats(json: &Json) -> Vec<f64> {
-    json.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
-}
-
-fn sizes(json: &Json) -> Vec<usize> {
-    json.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as usize).collect()
-}
-
-#[test]
-fn thirty_steps_agree_with_pytorch() {
-    let reference: Json = serde_json::from_str(include_str!("../../tests/reference/training.json")).unwrap();
-    let images = floats(&reference["images"]["data"]);
-    let labels = sizes(&reference["labels"]);
-    let relu = |units| Layer::Dense { units: Units::Fixed(units), relu: true };
-    let conv = |channels| Layer::Conv2d { channels, kernel: 3, relu: true };
-    let (pool, last) = (Layer::MaxPool2d { size: 2 }, Layer::Dense { units: Units::Classes, relu: false });
-    for case in reference["cases"].as_array().unwrap() {
-        let layers = match case["net"].as_str().unwrap() {
-            "mlp" => vec![Layer::Flatten, relu(8), last.clone()],
-            _ => vec![conv(4), pool.clone(), conv(5), pool.clone(), Layer::Flatten, relu(6), last.clone()],
-        };
-        for path in [Path::Kernels, Path::Composed] {
-            let mut network = Network::new(&layers, &[1, 6, 6], 3, 0, DType::F64, &Device::Cpu, path).unwrap();
-            let parameters = network.parameters();
-            for (p, json) in parameters.iter().zip(case["params"].as_array().unwrap()) {
-                let mut t = Tensor::from_vec(floats(&json["data"]), sizes(&json["shape"]), &Device::Cpu).unwrap();
-                if t.rank() == 2 {
-                    t = t.t().unwrap().contiguous().unwrap();
-                }
-                p.set(&t).unwrap();
-            }
-            let mut config = config_from(&case["config"]);
-            config.insert("optimizer", Value::Text(case["optimizer"].as_str().unwrap().to_owned().into()));
-            let mut optimizer = optim::new(&config, path).unwrap();
-            for (t, batch) in case["batches"].as_array().unwrap().iter().enumerate() {
-                let indices = sizes(batch);
-                let pixels: Vec<f64> = indices.iter().flat_map(|i| images[i * 36..(i + 1) * 36].to_vec()).collect();
-                let batch_labels: Vec<u32> = indices.iter().map(|i| labels[*i] as u32).collect();
-                let x = Tensor::from_vec(pixels, (indices.len(), 1, 6, 6), &Device::Cpu).unwrap();
-                let logits = network.forward(&x, true).unwrap();
-                let loss = softmax_cross_entropy(&logits, &batch_labels, path, true).unwrap();
-                let gradients = network.backward(loss.gradient.unwrap()).unwrap();
-                let got = [loss.sum / indices.len() as f64, norm(&gradients, path).unwrap()];
-                let expected = [floats(&case["loss"])[t], floats(&case["grad_norm"])[t]];
-                for (g, e) in got.iter().zip(expected) {
-                    assert!((g - e).abs() < 1e-9 * (1.0 + e), "{} {} {path:?} step {t}: {g} {e}", case["net"], case["optimizer"]);
-                }
-                optimizer.step(&parameters, &gradients, case["lr"].as_f64().unwrap()).unwrap();
-            }
-        }
-    }
-}
 
 /// Keeps everything.
 #[derive(Default)]
@@ -122,7 +68,7 @@ fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
 fn trained(changes: &[(&str, Value)], seed: u64) -> (Ending, Memory) {
     let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
     let mut memory = Memory::default();
-    let ending = train(&run(changes, seed), &dataset, &Device::Cpu, &mut memory).unwrap();
+    let ending = train(&run(changes, seed), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
     (ending, memory)
 }
 
@@ -185,7 +131,7 @@ fn full_batch_single_example_steps_and_interruption() {
     assert_eq!(ending.steps, 200);
     let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
     let mut memory = Memory { stop_after: Some(3), ..Memory::default() };
-    let ending = train(&run(&[], 0), &dataset, &Device::Cpu, &mut memory).unwrap();
+    let ending = train(&run(&[], 0), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
     assert_eq!((ending.outcome, ending.steps, memory.steps.len()), (Outcome::Interrupted, 3, 3));
 }
 
@@ -194,4 +140,62 @@ fn batches_larger_than_the_training_set_are_refused() {
     let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
     let error = Plan::new(&run(&[("batch_size", Value::Int(101))], 0).config, &dataset, &Device::Cpu).err().unwrap().to_string();
     assert_eq!(error, "batch_size = 101, but there are 100 training examples; use \"full\" for all of them");
+}
+
+/// `tests/reference/runs.py` draws the same initial weights and batches from its own streams, and trains in PyTorch in double
+/// precision. The tolerances are some ten times what PyTorch in single precision deviates from that: Inception has ties in its
+/// pools, and Adam scales up the rounding errors that are the gradient of a bias before batch normalisation.
+#[test]
+fn fifty_steps_of_each_model_agree_with_pytorch() {
+    let reference: Json = serde_json::from_str(include_str!("../../tests/reference/runs.json")).unwrap();
+    let mut models = std::collections::BTreeSet::new();
+    for case in reference.as_array().unwrap() {
+        let config = config_from(&case["config"]);
+        let changes: Vec<(&str, Value)> = config.iter().filter(|(key, _)| *key != "seed").map(|(k, v)| (k, v.clone())).collect();
+        let steps = [("steps", Value::Int(50)), ("beta1", Value::Float(0.9)), ("beta2", Value::Float(0.999)), ("eps", Value::Float(1e-8))];
+        let (ending, memory) = trained(&[&changes[..], &steps[..]].concat(), case["config"]["seed"].as_u64().unwrap());
+        assert_eq!(ending.outcome, Outcome::Completed);
+        assert_eq!(memory.steps.len(), 50);
+        let expected = |key: &str, t: usize| case[key][t].as_f64().unwrap();
+        for (t, step) in memory.steps.iter().enumerate() {
+            let tolerance = match (&case["config"]["batch_norm"], t) {
+                (Json::Null, _) => 1e-5,
+                (Json::Bool(false), _) | (_, 0..=2) => 1e-3,
+                _ => 5e-2,
+            };
+            for (key, got) in [("loss", step.loss), ("grad_norm", step.grad_norm)] {
+                let e = expected(key, t);
+                assert!((got - e).abs() < tolerance * (1.0 + e), "{} step {}: {key} {got} instead of {e}", case["config"], step.step);
+            }
+            // An example on the border between two classes may fall to either side.
+            assert!((step.accuracy - expected("accuracy", t)).abs() < 0.07, "{} step {}", case["config"], step.step);
+        }
+        models.insert(case["config"]["model"].as_str().unwrap().to_owned() + &case["config"]["batch_norm"].to_string());
+    }
+    assert_eq!(models.len(), 4, "{models:?}");
+}
+
+#[test]
+fn threads_change_no_bit_even_when_their_number_changes() {
+    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let text = |s: &'static str| Value::Text(s.into());
+    let changes = [
+        ("model", text("inception")),
+        ("batch_norm", Value::Bool(true)),
+        ("epochs", Value::Int(1)),
+        ("eval_train_examples", Value::Int(20)),
+    ];
+    let bits = |threads: &dyn Fn() -> usize| -> Vec<[u64; 3]> {
+        let mut memory = Memory::default();
+        train(&run(&changes, 4), &dataset, &Device::Cpu, threads, &mut memory).unwrap();
+        memory.steps.iter().map(|s| [s.loss, s.accuracy, s.grad_norm].map(f64::to_bits)).collect()
+    };
+    let one = bits(&|| 1);
+    assert_eq!(one, bits(&|| 2));
+    let asked = std::cell::Cell::new(0);
+    let changing = || {
+        asked.set(asked.get() + 1);
+        1 + asked.get() % 3
+    };
+    assert_eq!(one, bits(&changing));
 }

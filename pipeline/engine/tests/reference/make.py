@@ -5,7 +5,7 @@ Writes beside itself, all computed in float64:
 - optimizers.json: weights after each of 12 updates with given gradients;
 - schedules.json: the learning rate of every step;
 - layers.json: outputs and gradients of single layers;
-- training.json: losses and gradient norms of four short trainings.
+- training.json: losses and gradient norms of short trainings of small networks.
 
 Made with PyTorch 2.15.0 (on the CPU). Everything is seeded; another version or
 processor may change the last digits.
@@ -265,11 +265,13 @@ def dense(shape, out):
     return layer_case("dense", {}, F.linear, rounded(shape), rounded((out, shape[1])), rounded((out,)))
 
 
-def conv2d(shape, out, kernel, stride, padding):
+def conv(shape, out, kernel, stride, padding):
+    rank = len(kernel)
+    function = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
     return layer_case(
-        "conv2d",
+        f"conv{rank}d",
         {"stride": list(stride), "padding": list(padding)},
-        lambda x, w, b: F.conv2d(x, w, b, stride=stride, padding=padding),
+        lambda x, w, b: function(x, w, b, stride=stride, padding=padding),
         rounded(shape),
         rounded((out, shape[1], *kernel), 0.5),
         rounded((out,)),
@@ -286,6 +288,33 @@ def max_pool2d(shape, kernel, stride, padding, shift=0.0):
         lambda x: F.max_pool2d(x, kernel, stride, padding),
         given.reshape(shape),
     )
+
+
+def avg_pool2d(shape, kernel, stride, padding):
+    return layer_case(
+        "avg_pool2d",
+        {"kernel": list(kernel), "stride": list(stride), "padding": list(padding)},
+        lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=False),
+        rounded(shape),
+    )
+
+
+def batch_norm(shape, offsets):
+    """One batch in training, and the same images again in evaluation."""
+    config = {"eps": 1e-5, "momentum": 0.1}
+    given = rounded(shape, 2.0) + torch.tensor(offsets).reshape(-1, 1, 1)
+    gamma, beta = rounded((shape[1],)), rounded((shape[1],))
+    mean, variance = torch.zeros(shape[1]), torch.ones(shape[1])
+
+    def normalize(x, gamma, beta, training=True):
+        return F.batch_norm(x, mean, variance, gamma, beta, training, **config)
+
+    return {
+        **layer_case("batch_norm", config, normalize, given, gamma, beta),
+        "running_mean": tensor(mean),
+        "running_var": tensor(variance),
+        "eval_output": tensor(normalize(given, gamma, beta, training=False)),
+    }
 
 
 def cross_entropy(logits, labels):
@@ -312,13 +341,13 @@ def layers():
     return [
         dense((4, 6), 5),
         dense((1, 9), 3),
-        conv2d((2, 3, 4, 5), 4, (1, 1), (1, 1), (0, 0)),
-        conv2d((2, 2, 6, 6), 3, (3, 3), (1, 1), (1, 1)),
-        conv2d((2, 2, 7, 6), 3, (5, 3), (1, 1), (0, 0)),
-        conv2d((2, 2, 7, 10), 3, (3, 3), (2, 2), (1, 1)),
-        conv2d((1, 3, 5, 6), 2, (3, 3), (1, 2), (1, 0)),
+        conv((2, 3, 4, 5), 4, (1, 1), (1, 1), (0, 0)),
+        conv((2, 2, 6, 6), 3, (3, 3), (1, 1), (1, 1)),
+        conv((2, 2, 7, 6), 3, (5, 3), (1, 1), (0, 0)),
+        conv((2, 2, 7, 10), 3, (3, 3), (2, 2), (1, 1)),
+        conv((1, 3, 5, 6), 2, (3, 3), (1, 2), (1, 0)),
         # The last row and column are in no window.
-        conv2d((3, 1, 8, 8), 1, (3, 3), (2, 2), (0, 0)),
+        conv((3, 1, 8, 8), 1, (3, 3), (2, 2), (0, 0)),
         max_pool2d((2, 3, 5, 7), (2, 2), (2, 2), (0, 0)),
         # All negative: padding must never win.
         max_pool2d((2, 2, 5, 6), (3, 3), (1, 1), (1, 1), shift=-10.0),
@@ -327,44 +356,144 @@ def layers():
         layer_case("relu", {}, F.relu, relu_input),
         cross_entropy(rounded((5, 4), 2.0), [0, 3, 1, 1, 2]),
         cross_entropy(large, [0, 1, 2, 1]),
+        conv((2, 3, 9), 4, (3,), (1,), (1,)),
+        # The last number is in no window, as is the last column two cases on.
+        conv((3, 2, 11), 3, (4,), (2,), (0,)),
+        conv((2, 2, 3, 3, 4), 3, (3, 3, 3), (1, 1, 1), (1, 1, 1)),
+        conv((2, 2, 3, 5, 6), 2, (2, 3, 3), (1, 2, 2), (0, 0, 0)),
+        avg_pool2d((2, 2, 4, 5), (3, 3), (1, 1), (1, 1)),
+        avg_pool2d((2, 3, 5, 7), (2, 2), (2, 2), (0, 0)),
+        batch_norm((4, 3, 3, 5), [0.0, 3.0, -10.0]),
     ]
 
 
 # Training.
 
 
-def network(name):
-    if name == "mlp":
-        return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3))
-    return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(4, 5, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(5, 6),
-        nn.ReLU(),
-        nn.Linear(6, 3),
+class Parallel(nn.ModuleList):
+    """Branches side by side, their channels one after another."""
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self], dim=1)
+
+
+def convolution(channels, out, size, norm):
+    """A convolution that keeps the size, and a ReLU, with batch normalisation between if wanted."""
+    between = [nn.BatchNorm2d(out)] if norm else []
+    return [nn.Conv2d(channels, out, size, padding=size // 2), *between, nn.ReLU()]
+
+
+def inception_module(channels, one, three, five, pool, norm):
+    """Four branches; `three` and `five` are (channels after the reduction, channels out)."""
+    return Parallel(
+        [
+            nn.Sequential(*convolution(channels, one, 1, norm)),
+            *(
+                nn.Sequential(
+                    *convolution(channels, reduced, 1, norm), *convolution(reduced, out, size, norm)
+                )
+                for size, (reduced, out) in ((3, three), (5, five))
+            ),
+            nn.Sequential(nn.MaxPool2d(3, 1, 1), *convolution(channels, pool, 1, norm)),
+        ]
     )
 
 
+def inception(stem, widths, classes, norm):
+    """Two modules of the same widths, for images of one channel."""
+    one, (_, three), (_, five), pool = widths
+    channels = one + three + five + pool
+    return nn.Sequential(
+        *convolution(1, stem, 3, norm),
+        inception_module(stem, *widths, norm),
+        nn.MaxPool2d(2),
+        inception_module(channels, *widths, norm),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, classes),
+    )
+
+
+# Seeds whose networks learn, with some hidden units alive at every step; learning rate of SGD.
+NETS = {
+    "mlp": (1, 0.1),
+    "cnn": (27, 0.1),
+    "stacked": (184, 0.02),
+    "inception": (21, 0.02),
+    "inception_bn": (19, 0.05),
+}
+
+
+def network(name):
+    if name == "mlp":
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3))
+    if name == "cnn":
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 5, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(5, 6),
+            nn.ReLU(),
+            nn.Linear(6, 3),
+        )
+    if name == "stacked":
+        return nn.Sequential(
+            nn.Conv2d(1, 3, 1),
+            nn.ReLU(),
+            nn.Conv2d(3, 3, 1),
+            nn.ReLU(),
+            nn.Conv2d(3, 4, 3),
+            nn.ReLU(),
+            nn.Conv2d(4, 5, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 1, 1),
+            nn.Flatten(),
+            nn.Linear(20, 6),
+            nn.ReLU(),
+            nn.Linear(6, 3),
+        )
+    return inception(4, (4, (3, 4), (2, 3), 3), 3, norm=name == "inception_bn")
+
+
+def start_strong(net):
+    """He's weights, as PyTorch's own are too small for the signal to reach the end of a deep net."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+
+
+def check_gradients(net):
+    """All parameters have one, but biases that a normalisation takes off again."""
+    modules = list(net.modules())
+    for module, following in zip(modules, [*modules[1:], None], strict=True):
+        for name, p in module.named_parameters(recurse=False):
+            if name == "bias" and isinstance(following, nn.BatchNorm2d):
+                assert p.grad.abs().max() < 1e-12
+            else:
+                assert p.grad.any()
+
+
 def training_case(name, optimizer, lr, images, labels, **changes):
-    # Seeds whose networks learn, with some hidden units alive at every step.
-    torch.manual_seed({"mlp": 1, "cnn": 27}[name])
+    seed, _ = NETS[name]
+    torch.manual_seed(seed)
     config = {**DEFAULTS[optimizer], **changes}
     net = network(name)
+    if name not in ("mlp", "cnn"):
+        start_strong(net)
     initial = [tensor(p) for p in net.parameters()]
     stepper = optimizer_for(optimizer, net.parameters(), lr, config)
     batches, losses, norms = [], [], []
-    for _ in range(30):
+    for _ in range(50):
         batch = torch.randperm(len(images))[:4]
         stepper.zero_grad()
         loss = F.cross_entropy(net(images[batch]), labels[batch])
         loss.backward()
-        assert all(p.grad.any() for p in net.parameters())
-        norm = math.sqrt(math.fsum(float((p.grad**2).sum()) for p in net.parameters()))
+        check_gradients(net)
+        norm = gradient_norm(net)
         stepper.step()
         batches.append(batch.tolist())
         losses.append(loss.item())
@@ -381,6 +510,10 @@ def training_case(name, optimizer, lr, images, labels, **changes):
     }
 
 
+def gradient_norm(net):
+    return math.sqrt(math.fsum(float((p.grad**2).sum()) for p in net.parameters()))
+
+
 def training():
     torch.manual_seed(5)
     images = rounded((12, 1, 6, 6))
@@ -390,8 +523,8 @@ def training():
         "labels": labels.tolist(),
         "cases": [
             training_case(net, optimizer, lr, images, labels, **changes)
-            for net in ("mlp", "cnn")
-            for optimizer, lr, changes in (("sgd", 0.1, {"momentum": 0.9}), ("adam", 0.01, {}))
+            for net, (_, rate) in NETS.items()
+            for optimizer, lr, changes in (("sgd", rate, {"momentum": 0.9}), ("adam", 0.01, {}))
         ],
     }
 

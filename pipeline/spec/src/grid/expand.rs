@@ -308,8 +308,8 @@ impl Expander<'_> {
     /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum.
     fn identify(&self, config: &mut Config, cell: &Cell, catalog: &dyn Catalog, checksums: &mut BTreeMap<String, String>) -> Result<()> {
         let at = |key: &str| cell.get(key).map_or(0..0, |a| a.span.clone());
-        let layers = model::layers(config).map_err(|e| self.source.error(at("model"), e.to_string()))?;
-        config.insert("model_definition", Value::Text(model::definition(&layers).into()));
+        let graph = model::graph(config).map_err(|e| self.source.error(at("model"), e.to_string()))?;
+        config.insert("model_definition", Value::Text(graph.to_string().into()));
         let dataset = config.text("dataset").map_err(|e| self.source.error(at("dataset"), e.to_string()))?.to_owned();
         if !checksums.contains_key(&dataset) {
             let sum = catalog.dataset_checksum(&dataset).map_err(|e| self.source.error(at("dataset"), e))?;

@@ -34,7 +34,7 @@ fn eval(step: u64, split: Split, loss: f64, accuracy: f64) -> Eval {
 }
 
 fn facts() -> Facts {
-    Facts { parameters: 7, flops_per_step: 9, planned_steps: 300, device: "cpu".into(), threads: 1 }
+    Facts { parameters: 7, flops_per_step: 9, planned_steps: 300, memory_bytes: 1000, device: "cpu".into(), threads: 1 }
 }
 
 fn runs(study: &Study) -> Vec<RunSpec> {

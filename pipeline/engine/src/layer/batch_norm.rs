@@ -1,0 +1,78 @@
+//! Batch normalisation with learned scale γ \[channels\] and shift β \[channels\].
+
+use candle_core::{Result, Tensor, Var};
+
+use super::activation::relu_if;
+use super::{Build, Init, Kernel, Op, ParameterSpec, Pass, Slopes};
+use crate::kernel::{self, EPSILON, MOMENTUM, Parameter, Real};
+
+pub(super) struct BatchNorm {
+    shape: Vec<usize>,
+    channels: usize,
+    relu: bool,
+}
+
+impl BatchNorm {
+    pub(super) fn new(input: &[usize], relu: bool) -> std::result::Result<Self, String> {
+        let Some(&channels) = input.last() else { return Err("takes at least one dimension".into()) };
+        Ok(BatchNorm { shape: input.to_vec(), channels, relu })
+    }
+
+    fn pixels(&self) -> usize {
+        self.shape.iter().product::<usize>() / self.channels
+    }
+}
+
+impl Op for BatchNorm {
+    fn output(&self) -> Vec<usize> {
+        self.shape.clone()
+    }
+
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        [Init::One, Init::Zero].map(|init| ParameterSpec { shape: vec![self.channels], init }).to_vec()
+    }
+
+    /// `memory` holds the running mean and the running variance.
+    fn composed(&self, x: &[Tensor], p: &[Var], memory: &mut Vec<Tensor>, training: bool) -> Result<Tensor> {
+        let n = x[0].dim(0)? * self.pixels();
+        let flat = x[0].reshape((n, self.channels))?;
+        if memory.is_empty() {
+            *memory = vec![p[1].as_detached_tensor().zeros_like()?, p[0].as_detached_tensor().ones_like()?];
+        }
+        let (mean, variance) = if training {
+            let mean = flat.mean(0)?;
+            let variance = flat.broadcast_sub(&mean)?.sqr()?.mean(0)?;
+            let unbiased = variance.detach().affine(n as f64 / (n as f64 - 1.0).max(1.0), 0.0)?;
+            for (running, new) in memory.iter_mut().zip([mean.detach(), unbiased]) {
+                *running = (running.affine(1.0 - MOMENTUM, 0.0)? + new.affine(MOMENTUM, 0.0)?)?;
+            }
+            (mean, variance)
+        } else {
+            (memory[0].clone(), memory[1].clone())
+        };
+        let normalised = flat.broadcast_sub(&mean)?.broadcast_div(&variance.affine(1.0, EPSILON)?.sqrt()?)?;
+        let z = normalised.broadcast_mul(&p[0])?.broadcast_add(&p[1])?;
+        relu_if(self.relu, z)?.reshape(x[0].shape())
+    }
+}
+
+impl<T: Real> Build<T> for BatchNorm {
+    fn kernel(&self) -> Box<dyn Kernel<T>> {
+        Box::new(kernel::BatchNorm::new(self.pixels(), self.channels, self.relu))
+    }
+}
+
+impl<T: Real> Kernel<T> for kernel::BatchNorm<T> {
+    fn memory(&self, batch: usize) -> usize {
+        kernel::BatchNorm::memory(self, batch)
+    }
+
+    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], p: &[&[T]], y: &mut [T]) {
+        kernel::BatchNorm::forward(self, pass.team, pass.batch, x[0], p[0], p[1], y, pass.training);
+    }
+
+    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
+        let ([gamma, beta], Some(dx)) = (parameters, slopes.dx.into_iter().next()) else { unreachable!("γ, β and one input") };
+        kernel::BatchNorm::backward(self, pass.team, pass.batch, slopes.x[0], slopes.y, slopes.dy, dx, gamma, beta)
+    }
+}

@@ -1,0 +1,57 @@
+//! Channels of several inputs, one after another.
+
+use candle_core::{D, Result, Tensor, Var};
+
+use super::{Build, Kernel, Op, Pass, Slopes};
+use crate::kernel::{Parameter, Real, concat, concat_backward};
+
+pub(super) struct Concat {
+    /// All dimensions but the channels.
+    sizes: Vec<usize>,
+    widths: Vec<usize>,
+}
+
+impl Concat {
+    pub(super) fn new(inputs: &[&[usize]]) -> std::result::Result<Self, String> {
+        let Some((_, sizes)) = inputs.first().and_then(|shape| shape.split_last()) else { return Err("takes at least one input".into()) };
+        let mut widths = vec![];
+        for shape in inputs {
+            match shape.split_last() {
+                Some((width, others)) if others == sizes => widths.push(*width),
+                _ => return Err(format!("takes inputs that differ in channels alone, not {:?} and {shape:?}", inputs[0])),
+            }
+        }
+        Ok(Concat { sizes: sizes.to_vec(), widths })
+    }
+}
+
+impl Op for Concat {
+    fn output(&self) -> Vec<usize> {
+        self.sizes.iter().copied().chain([self.widths.iter().sum()]).collect()
+    }
+
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+        Tensor::cat(x, D::Minus1)
+    }
+}
+
+impl<T: Real> Build<T> for Concat {
+    fn kernel(&self) -> Box<dyn Kernel<T>> {
+        Box::new(Beside { widths: self.widths.clone() })
+    }
+}
+
+struct Beside {
+    widths: Vec<usize>,
+}
+
+impl<T: Real> Kernel<T> for Beside {
+    fn forward(&mut self, _: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
+        concat(x, &self.widths, y);
+    }
+
+    fn backward(&mut self, _: &Pass<'_>, mut slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
+        concat_backward(slopes.dy, &self.widths, &mut slopes.dx);
+        0.0
+    }
+}
