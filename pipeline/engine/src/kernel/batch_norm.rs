@@ -6,7 +6,7 @@
 
 use super::Real;
 use super::learn::{Parameter, Target};
-use super::simd::vectorized;
+use super::simd::{Program, Vector, run};
 use super::team::{Parts, Team};
 
 /// ε under the root.
@@ -54,21 +54,11 @@ impl<T: Real> BatchNorm<T> {
         let (c, n) = (self.channels, (batch * self.pixels) as f64);
         let image = self.pixels * c;
         if training {
-            let mean = self.totals(team, batch, |i, sums, _| {
-                for x in x[i * image..(i + 1) * image].chunks_exact(c) {
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum += *x;
-                    }
-                }
-            });
-            self.mean = mean.0.iter().map(|sum| T::of(sum / n)).collect();
-            let mean = self.mean.clone();
+            let (sums, _) = self.totals(team, batch, |i, sums, _| run(Sums { channels: c, x: &x[i * image..(i + 1) * image], sums }));
+            self.mean = sums.iter().map(|sum| T::of(sum / n)).collect();
+            let from_mean: Vec<T> = self.mean.iter().map(|mean| T::zero() - *mean).collect();
             let (squares, _) = self.totals(team, batch, |i, sums, _| {
-                for x in x[i * image..(i + 1) * image].chunks_exact(c) {
-                    for ((sum, x), mean) in sums.iter_mut().zip(x).zip(&mean) {
-                        *sum += (*x - *mean) * (*x - *mean);
-                    }
-                }
+                run(Squares { channels: c, x: &x[i * image..(i + 1) * image], from_mean: &from_mean, sums });
             });
             self.inverse = squares.iter().map(|s| T::of(1.0 / (s / n + EPSILON).sqrt())).collect();
             for (k, square) in squares.iter().enumerate() {
@@ -92,12 +82,7 @@ impl<T: Real> BatchNorm<T> {
             .unzip();
         let relu = self.relu;
         each_image(team, batch, image, y, |i, y| {
-            for (y, x) in y.chunks_exact_mut(c).zip(x[i * image..(i + 1) * image].chunks_exact(c)) {
-                for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(&scale).zip(&shift) {
-                    let z = *x * *scale + *shift;
-                    *y = if relu && z <= T::zero() { T::zero() } else { z };
-                }
-            }
+            run(Normalise { x: &x[i * image..(i + 1) * image], scale: &scale, shift: &shift, relu, y });
         });
     }
 
@@ -117,36 +102,40 @@ impl<T: Real> BatchNorm<T> {
     ) -> f64 {
         let (c, n, relu) = (self.channels, (batch * self.pixels) as f64, self.relu);
         let image = self.pixels * c;
-        let (mean, inverse) = (self.mean.clone(), self.inverse.clone());
+        let inverse = self.inverse.clone();
+        let from_mean: Vec<T> = self.mean.iter().map(|mean| T::zero() - *mean).collect();
         // Σ dz and Σ dz · (x − mean), where dz is the gradient behind the ReLU.
         let (plain, weighted) = self.totals(team, batch, |i, plain, weighted| {
             let range = i * image..(i + 1) * image;
-            for ((x, y), dy) in x[range.clone()].chunks_exact(c).zip(y[range.clone()].chunks_exact(c)).zip(dy[range].chunks_exact(c)) {
-                for k in 0..c {
-                    let dz = behind(relu, y[k], dy[k]);
-                    plain[k] += dz;
-                    weighted[k] += dz * (x[k] - mean[k]);
-                }
-            }
+            run(SlopeSums {
+                x: &x[range.clone()],
+                y: relu.then(|| &y[range.clone()]),
+                dy: &dy[range],
+                from_mean: &from_mean,
+                plain,
+                weighted,
+            });
         });
         let dbeta: Vec<T> = plain.iter().map(|s| T::of(*s)).collect();
         let dgamma: Vec<T> = weighted.iter().zip(&inverse).map(|(s, inverse)| T::of(s * inverse.wide())).collect();
         if let Some(Target { to, add }) = dx {
             // dx = γ · inverse · (dz − Σdz/n − (x − mean) · inverse² · Σ(dz · (x − mean))/n)
             let scale: Vec<T> = gamma.weights().iter().zip(&inverse).map(|(g, inverse)| *g * *inverse).collect();
-            let constant: Vec<T> = plain.iter().map(|s| T::of(s / n)).collect();
-            let slope: Vec<T> = weighted.iter().zip(&inverse).map(|(s, inv)| T::of(s / n * inv.wide() * inv.wide())).collect();
+            let constant: Vec<T> = plain.iter().map(|s| T::of(-s / n)).collect();
+            let slope: Vec<T> = weighted.iter().zip(&inverse).map(|(s, inv)| T::of(-s / n * inv.wide() * inv.wide())).collect();
             each_image(team, batch, image, to, |i, dx| {
-                let start = i * image;
-                for (p, dx) in dx.chunks_exact_mut(c).enumerate() {
-                    let at = start + p * c;
-                    let (x, y, dy) = (&x[at..at + c], &y[at..at + c], &dy[at..at + c]);
-                    for k in 0..c {
-                        let dz = behind(relu, y[k], dy[k]);
-                        let gradient = scale[k] * (dz - constant[k] - (x[k] - mean[k]) * slope[k]);
-                        dx[k] = if add { dx[k] + gradient } else { gradient };
-                    }
-                }
+                let range = i * image..(i + 1) * image;
+                run(InputSlopes {
+                    x: &x[range.clone()],
+                    y: relu.then(|| &y[range.clone()]),
+                    dy: &dy[range],
+                    from_mean: &from_mean,
+                    scale: &scale,
+                    constant: &constant,
+                    slope: &slope,
+                    dx,
+                    add,
+                });
             });
         }
         gamma.learn(team, &dgamma) + beta.learn(team, &dbeta)
@@ -161,20 +150,11 @@ impl<T: Real> BatchNorm<T> {
         team.run(batch, 4 * batch * self.pixels * c, |i| {
             // SAFETY: every task has its own image.
             let (first, second) = unsafe { parts.range(2 * i * c, 2 * c) }.split_at_mut(c);
-            vectorized(
-                #[inline(always)]
-                || body(i, first, second),
-            );
+            body(i, first, second);
         });
         let total = |offset: usize| (0..c).map(|k| (0..batch).map(|i| sums[(2 * i + offset) * c + k].wide()).sum()).collect();
         (total(0), total(1))
     }
-}
-
-/// The gradient behind a ReLU with output `y`.
-#[inline(always)]
-fn behind<T: Real>(relu: bool, y: T, dy: T) -> T {
-    if relu && y <= T::zero() { T::zero() } else { dy }
 }
 
 /// Calls `body` with every image of `to`.
@@ -182,10 +162,176 @@ fn each_image<T: Real>(team: &Team, batch: usize, image: usize, to: &mut [T], bo
     let parts = Parts::new(to);
     team.run(batch, 4 * batch * image, |i| {
         // SAFETY: every task has its own image.
-        let to = unsafe { parts.range(i * image, image) };
-        vectorized(
-            #[inline(always)]
-            || body(i, to),
-        );
+        body(i, unsafe { parts.range(i * image, image) });
     });
+}
+
+/// Numbers of a group of channels, from the first of them on.
+#[inline(always)]
+unsafe fn load<T: Real, V: Vector<T>>(values: &[T], first: usize, lanes: usize) -> V {
+    // SAFETY: the caller grants the instructions; slicing checks that the group lies inside.
+    unsafe { V::load_first(values[first..first + lanes].as_ptr(), lanes) }
+}
+
+#[inline(always)]
+unsafe fn store<T: Real, V: Vector<T>>(vector: V, values: &mut [T], first: usize, lanes: usize) {
+    // SAFETY: the caller grants the instructions; slicing checks that the group lies inside.
+    unsafe { vector.store_first(values[first..first + lanes].as_mut_ptr(), lanes) }
+}
+
+/// The gradient behind a ReLU with output `y`, if there is one.
+#[inline(always)]
+unsafe fn behind<T: Real, V: Vector<T>>(y: Option<&[T]>, dy: V, at: usize, lanes: usize) -> V {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match y {
+            Some(y) => load::<T, V>(y, at, lanes).if_exceeds(V::zero(), [(dy, V::zero()); 2])[0],
+            None => dy,
+        }
+    }
+}
+
+/// Adds up each channel.
+struct Sums<'a, T> {
+    channels: usize,
+    x: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for Sums<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let c = self.channels;
+        for first in (0..c).step_by(V::LANES) {
+            let lanes = V::LANES.min(c - first);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let mut sum = V::zero();
+                for at in (first..self.x.len()).step_by(c) {
+                    sum = sum.add(load(self.x, at, lanes));
+                }
+                store(sum, self.sums, first, lanes);
+            }
+        }
+    }
+}
+
+/// Adds up the squares of each channel's differences from its mean.
+struct Squares<'a, T> {
+    channels: usize,
+    x: &'a [T],
+    /// Minus the mean.
+    from_mean: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for Squares<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let c = self.channels;
+        for first in (0..c).step_by(V::LANES) {
+            let lanes = V::LANES.min(c - first);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let (mut sum, from_mean) = (V::zero(), load::<T, V>(self.from_mean, first, lanes));
+                for at in (first..self.x.len()).step_by(c) {
+                    let centred = load::<T, V>(self.x, at, lanes).add(from_mean);
+                    sum = centred.mul_add(centred, sum);
+                }
+                store(sum, self.sums, first, lanes);
+            }
+        }
+    }
+}
+
+/// y = act(x · scale + shift)
+struct Normalise<'a, T> {
+    x: &'a [T],
+    scale: &'a [T],
+    shift: &'a [T],
+    relu: bool,
+    y: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for Normalise<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let c = self.scale.len();
+        for first in (0..c).step_by(V::LANES) {
+            let lanes = V::LANES.min(c - first);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let (scale, shift) = (load::<T, V>(self.scale, first, lanes), load(self.shift, first, lanes));
+                for at in (first..self.x.len()).step_by(c) {
+                    let z = load::<T, V>(self.x, at, lanes).mul_add(scale, shift);
+                    store(if self.relu { z.rectify() } else { z }, self.y, at, lanes);
+                }
+            }
+        }
+    }
+}
+
+/// Adds up each channel's gradient, plain and weighted with the difference from the mean.
+struct SlopeSums<'a, T> {
+    x: &'a [T],
+    y: Option<&'a [T]>,
+    dy: &'a [T],
+    from_mean: &'a [T],
+    plain: &'a mut [T],
+    weighted: &'a mut [T],
+}
+
+impl<T: Real> Program<T> for SlopeSums<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let c = self.from_mean.len();
+        for first in (0..c).step_by(V::LANES) {
+            let lanes = V::LANES.min(c - first);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let (mut plain, mut weighted, from_mean) = (V::zero(), V::zero(), load::<T, V>(self.from_mean, first, lanes));
+                for at in (first..self.x.len()).step_by(c) {
+                    let dz: V = behind(self.y, load(self.dy, at, lanes), at, lanes);
+                    plain = plain.add(dz);
+                    weighted = dz.mul_add(load::<T, V>(self.x, at, lanes).add(from_mean), weighted);
+                }
+                store(plain, self.plain, first, lanes);
+                store(weighted, self.weighted, first, lanes);
+            }
+        }
+    }
+}
+
+/// dx = scale · (dz + constant + (x − mean) · slope)
+struct InputSlopes<'a, T> {
+    x: &'a [T],
+    y: Option<&'a [T]>,
+    dy: &'a [T],
+    from_mean: &'a [T],
+    scale: &'a [T],
+    constant: &'a [T],
+    slope: &'a [T],
+    dx: &'a mut [T],
+    add: bool,
+}
+
+impl<T: Real> Program<T> for InputSlopes<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let c = self.scale.len();
+        for first in (0..c).step_by(V::LANES) {
+            let lanes = V::LANES.min(c - first);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let (scale, constant) = (load::<T, V>(self.scale, first, lanes), load::<T, V>(self.constant, first, lanes));
+                let (slope, from_mean) = (load(self.slope, first, lanes), load(self.from_mean, first, lanes));
+                for at in (first..self.x.len()).step_by(c) {
+                    let dz: V = behind(self.y, load(self.dy, at, lanes), at, lanes);
+                    let centred = load::<T, V>(self.x, at, lanes).add(from_mean);
+                    let start = if self.add { load(self.dx, at, lanes) } else { V::zero() };
+                    store(centred.mul_add(slope, dz.add(constant)).mul_add(scale, start), self.dx, at, lanes);
+                }
+            }
+        }
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! x is \[batch, depth, height, width, channels\], the weights \[window depth, height, width, channels, filters\], y \[batch,
 //! depth, height, width, filters\]. A row of a window is one stretch of an image row, so an output row is a panel product
-//! straight from the image: there is no im2col. The gradient to the input is the convolution of the padded gradient to the
-//! output with the turned weights.
+//! straight from the image: there is no im2col. The gradient to the input is such a product too, of the gradient to the output
+//! with turned weights. Rows of padding are left out of the sums; only the ends of rows are padded with zeros.
 
 use super::Real;
 use super::elementwise::{mask_and_sum, sum_parts};
@@ -26,7 +26,7 @@ pub(crate) struct Conv<T> {
     g: Geometry,
     filters: usize,
     relu: bool,
-    /// The input with its padding, kept for the backward pass.
+    /// The input with padded rows, kept for the backward pass.
     padded: Vec<T>,
     /// The weights in panels of columns, one after another.
     packed: Vec<T>,
@@ -34,33 +34,54 @@ pub(crate) struct Conv<T> {
     turned: Vec<T>,
     partial: Vec<T>,
     partial_bias: Vec<T>,
-    /// Where each window row starts: in the padded input, and in the weights of a panel.
-    window_rows: Vec<Segment>,
-    /// Where each output row starts: in the padded input, and in the output.
-    output_rows: Vec<Segment>,
+    /// For each output row: the rows of the input that its windows see, and where their weights start in a panel.
+    forward_rows: Vec<Vec<Segment>>,
+    /// For each input row: the output rows whose windows see it, and where their turned weights start in a panel.
+    input_rows: Vec<Vec<Segment>>,
+    /// For each row of the window: the input rows that it sees, and the output rows that see them.
+    window_rows: Vec<Vec<Segment>>,
 }
 
 impl<T: Real> Conv<T> {
     pub(crate) fn new(g: &Geometry, filters: usize, relu: bool) -> Self {
         let g = g.clone().flattened();
-        let [_, height, width] = g.padded();
-        let row = width * g.channels;
-        let window_rows = pairs(g.kernel[0], g.kernel[1]).map(|(z, y)| Segment { a: (z * height + y) * row, b: 0 }).collect();
-        let output_rows = pairs(g.output[0], g.output[1])
-            .enumerate()
-            .map(|(i, (z, y))| Segment { a: (z * g.stride[0] * height + y * g.stride[1]) * row, b: i * g.output[2] * filters })
-            .collect();
+        let (source_row, out_row, spread_row) = (padded_width(&g) * g.channels, g.output[2] * filters, spread_width(&g) * filters);
+        let panel_row = g.kernel[2] * g.channels * Panels::<T>::new(filters).pitch();
+        let turned_row = g.kernel[2] * filters * Panels::<T>::new(g.channels).pitch();
+        // The input row that a row of the window sees from an output row, if it is none of padding.
+        let seen = |(kz, ky): (usize, usize), (oz, oy): (usize, usize)| {
+            let z = (oz * g.stride[0] + kz).checked_sub(g.before[0]).filter(|z| *z < g.input[0])?;
+            let y = (oy * g.stride[1] + ky).checked_sub(g.before[1]).filter(|y| *y < g.input[1])?;
+            Some(z * g.input[1] + y)
+        };
+        let window_of = || pairs(g.kernel[0], g.kernel[1]).enumerate();
+        let outputs = || pairs(g.output[0], g.output[1]).enumerate();
+        let mut input_rows = vec![vec![]; g.input[0] * g.input[1]];
+        for ((w, window), (o, output)) in outputs().flat_map(|o| window_of().map(move |w| (w, o))) {
+            if let Some(row) = seen(window, output) {
+                input_rows[row].push(Segment { a: o * spread_row, b: w * turned_row });
+            }
+        }
+        let forward_rows = outputs().map(|(_, output)| {
+            let rows = window_of().filter_map(|(w, window)| Some(Segment { a: seen(window, output)? * source_row, b: w * panel_row }));
+            rows.collect()
+        });
+        let window_rows = window_of().map(|(_, window)| {
+            let rows = outputs().filter_map(|(o, output)| Some(Segment { a: seen(window, output)? * source_row, b: o * out_row }));
+            rows.collect()
+        });
+        let (forward_rows, window_rows) = (forward_rows.collect(), window_rows.collect());
         let (padded, packed, turned, partial, partial_bias) = Default::default();
-        Conv { g, filters, relu, padded, packed, turned, partial, partial_bias, window_rows, output_rows }
+        Conv { g, filters, relu, padded, packed, turned, partial, partial_bias, forward_rows, input_rows, window_rows }
     }
 
     fn image_len(&self) -> usize {
         self.g.input_pixels() * self.g.channels
     }
 
-    /// Numbers in an image with its padding.
+    /// Numbers in an image with padded rows.
     fn source_len(&self) -> usize {
-        self.g.padded().iter().product::<usize>() * self.g.channels
+        self.g.input[0] * self.g.input[1] * padded_width(&self.g) * self.g.channels
     }
 
     fn out_len(&self) -> usize {
@@ -70,7 +91,7 @@ impl<T: Real> Conv<T> {
     /// Numbers of memory for a batch in training.
     pub(crate) fn memory(&self, batch: usize) -> usize {
         let weights = self.g.window_len() * self.filters;
-        let padded = if self.g.is_padded() { batch * self.source_len() } else { 0 };
+        let padded = if is_padded(&self.g) { batch * self.source_len() } else { 0 };
         let partial = if weights <= SMALL { batch.min(GROUPS) * weights } else { weights };
         padded + 2 * weights + partial + batch * self.filters
     }
@@ -84,11 +105,10 @@ impl<T: Real> Conv<T> {
         let (image, source, out, filters) = (self.image_len(), self.source_len(), self.out_len(), self.filters);
         let panels = Panels::<T>::new(filters);
         let depth = self.g.kernel[2] * self.g.channels;
-        let is_padded = self.g.is_padded();
+        let is_padded = is_padded(&self.g);
         let padded = if is_padded { room(&mut self.padded, batch * source) } else { &mut [] };
         let weights = panels.pack(w, self.g.window_len(), &mut self.packed);
-        let segments = with_depth(&self.window_rows, depth * panels.pitch());
-        let (g, relu, output_rows) = (&self.g, self.relu, &self.output_rows);
+        let (g, relu, rows) = (&self.g, self.relu, &self.forward_rows);
         let work = batch * out * g.window_len();
         let (padded, y) = (Parts::new(padded), Parts::new(y));
         team.run(batch, work, |i| {
@@ -104,9 +124,9 @@ impl<T: Real> Conv<T> {
             for (first, columns) in panels.iter() {
                 let right = Right { values: panels.panel(weights, first, g.window_len()), pitch: panels.pitch() };
                 let size = Size { rows: g.output[2], columns, depth };
-                for row in output_rows {
-                    let left = Left { values: &from[row.a..], row: g.stride[2] * g.channels, step: 1 };
-                    panel_product(&mut y[row.b + first..], filters, size, left, right, &segments, Start::Bias(&b[first..]), relu);
+                let left = Left { values: from, row: g.stride[2] * g.channels, step: 1 };
+                for (segments, y) in rows.iter().zip(y.chunks_exact_mut(size.rows * filters)) {
+                    panel_product(&mut y[first..], filters, size, left, right, segments, Start::Bias(&b[first..]), relu);
                 }
             }
         });
@@ -135,13 +155,13 @@ impl<T: Real> Conv<T> {
         let weights = w.len();
         let group = if weights <= SMALL { batch.div_ceil(GROUPS) } else { 1 };
         let groups = batch.div_ceil(group);
-        let sources = if self.g.is_padded() { &self.padded[..batch * source] } else { x };
+        let sources = if is_padded(&self.g) { &self.padded[..batch * source] } else { x };
         let partial_bias = room(&mut self.partial_bias, groups * filters);
         partial_bias.fill(T::zero());
         let partial = room(&mut self.partial, if weights <= SMALL { groups * weights } else { weights });
         let (g, relu, turned) = (&self.g, self.relu, &self.turned);
-        let (window_rows, output_rows) = (&self.window_rows, &self.output_rows);
-        let gradient = WeightGradient { g, filters, output_rows };
+        let (window_rows, input_rows) = (&self.window_rows, &self.input_rows);
+        let gradient = WeightGradient { g, filters };
 
         let (add, dx) = match dx {
             Some(target) => (target.add, Some(Parts::new(target.to))),
@@ -158,16 +178,15 @@ impl<T: Real> Conv<T> {
                 if let Some(dx) = &dx {
                     // SAFETY: as above.
                     let dx = unsafe { dx.range(i * image, image) };
-                    input_gradient(g, filters, &turned_panels, turned, dy, dx, add);
+                    input_gradient(g, filters, &turned_panels, turned, input_rows, dy, dx, add);
                 }
                 if weights <= SMALL {
                     // SAFETY: as above.
                     let partial = unsafe { partial_parts.range(task * weights, weights) };
-                    for (row, segment) in window_rows.iter().enumerate() {
-                        let places = g.kernel[2] * g.channels;
-                        let from = &sources[i * source + segment.a..(i + 1) * source];
-                        let to = &mut partial[row * places * filters..(row + 1) * places * filters];
-                        gradient.of_image(from, dy, to, places, i > task * group);
+                    let places = g.kernel[2] * g.channels;
+                    let from = &sources[i * source..(i + 1) * source];
+                    for (segments, to) in window_rows.iter().zip(partial.chunks_exact_mut(places * filters)) {
+                        gradient.of_image(from, dy, segments, to, places, i > task * group);
                     }
                 }
             }
@@ -182,8 +201,8 @@ impl<T: Real> Conv<T> {
                 // SAFETY: every task has its own places of the window.
                 let to = unsafe { partial_parts.range((row * places + start) * filters, (end - start) * filters) };
                 for i in 0..batch {
-                    let from = &sources[i * source + window_rows[row].a + start..(i + 1) * source];
-                    gradient.of_image(from, &dy[i * out..(i + 1) * out], to, end - start, i > 0);
+                    let from = &sources[i * source + start..(i + 1) * source];
+                    gradient.of_image(from, &dy[i * out..(i + 1) * out], &window_rows[row], to, end - start, i > 0);
                 }
             });
         }
@@ -196,36 +215,39 @@ fn pairs(a: usize, b: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..a).flat_map(move |i| (0..b).map(move |j| (i, j)))
 }
 
-/// The same left offsets, with right offsets that follow each other.
-fn with_depth(rows: &[Segment], step: usize) -> Vec<Segment> {
-    rows.iter().enumerate().map(|(i, s)| Segment { a: s.a, b: i * step }).collect()
+/// Pixels in an input row with its padding.
+fn padded_width(g: &Geometry) -> usize {
+    g.before[2] + g.input[2] + g.after[2]
 }
 
-/// Copies an image into the middle of its padding.
+fn is_padded(g: &Geometry) -> bool {
+    padded_width(g) > g.input[2]
+}
+
+/// Pixels in a row of output gradients as the turned window sees it from every input pixel.
+fn spread_width(g: &Geometry) -> usize {
+    g.input[2] + g.kernel[2] - 1
+}
+
+/// Copies the rows of an image into the middle of their padding.
 fn pad<T: Real>(g: &Geometry, image: &[T], to: &mut [T]) {
-    let (row, [_, height, width]) = (g.input[2] * g.channels, g.padded());
-    let (left, pitch) = (g.before[2] * g.channels, width * g.channels);
-    for (i, to) in to.chunks_exact_mut(pitch).enumerate() {
-        let (z, y) = ((i / height).wrapping_sub(g.before[0]), (i % height).wrapping_sub(g.before[1]));
-        if z < g.input[0] && y < g.input[1] {
-            let from = (z * g.input[1] + y) * row;
-            to[..left].fill(T::zero());
-            to[left..left + row].copy_from_slice(&image[from..from + row]);
-            to[left + row..].fill(T::zero());
-        } else {
-            to.fill(T::zero());
-        }
+    let (row, left) = (g.input[2] * g.channels, g.before[2] * g.channels);
+    for (to, image) in to.chunks_exact_mut(padded_width(g) * g.channels).zip(image.chunks_exact(row)) {
+        to[..left].fill(T::zero());
+        to[left..left + row].copy_from_slice(image);
+        to[left + row..].fill(T::zero());
     }
 }
 
-/// Writes the weights turned by 180° and with channels and filters exchanged: \[window, filters, channels\] in panels.
+/// Writes the weights with the rows of the window reversed and with channels and filters exchanged: \[window, filters,
+/// channels\] in panels.
 fn turn<T: Real>(team: &Team, g: &Geometry, filters: usize, panels: &Panels<T>, w: &[T], memory: &mut Vec<T>) {
-    let taps: usize = g.kernel.iter().product();
-    let rows = taps * filters;
+    let (width, places) = (g.kernel[2], g.kernel.iter().product::<usize>());
+    let rows = places * filters;
     let turned = Parts::new(room(memory, panels.packed_len(rows)));
-    team.run(taps, 2 * w.len(), |tap| {
-        let first = (taps - 1 - tap) * filters;
-        let w = &w[tap * g.channels * filters..(tap + 1) * g.channels * filters];
+    team.run(places, 2 * w.len(), |place| {
+        let first = (place / width * width + width - 1 - place % width) * filters;
+        let w = &w[place * g.channels * filters..(place + 1) * g.channels * filters];
         for (start, columns) in panels.iter() {
             // SAFETY: every task has its own rows of each panel.
             let to = unsafe { turned.range(panels.index(first, start, rows), (filters - 1) * panels.pitch() + columns) };
@@ -239,58 +261,54 @@ fn turn<T: Real>(team: &Team, g: &Geometry, filters: usize, panels: &Panels<T>, 
 }
 
 /// Gradient to one image, given the gradient `dy` to its output.
-fn input_gradient<T: Real>(g: &Geometry, filters: usize, panels: &Panels<T>, turned: &[T], dy: &[T], dx: &mut [T], add: bool) {
-    let size = [0, 1, 2].map(|d| g.input[d] + g.kernel[d] - 1);
-    let is_plain = g.kernel == [1; 3] && g.stride == [1; 3];
-    let len = if is_plain { 0 } else { size.iter().product::<usize>() * filters };
+#[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
+fn input_gradient<T: Real>(
+    g: &Geometry,
+    filters: usize,
+    panels: &Panels<T>,
+    turned: &[T],
+    rows: &[Vec<Segment>],
+    dy: &[T],
+    dx: &mut [T],
+    add: bool,
+) {
+    let is_plain = g.kernel[2] == 1 && g.stride[2] == 1 && !is_padded(g);
+    let len = if is_plain { 0 } else { g.output[0] * g.output[1] * spread_width(g) * filters };
     T::with(len, |spread| {
         let from = if is_plain {
             dy
         } else {
-            spread_out(g, filters, size, dy, spread);
+            spread_out(g, filters, dy, spread);
             &*spread
         };
-        let (row, depth) = (size[2] * filters, g.kernel[2] * filters);
-        let step = depth * panels.pitch();
-        let segments: Vec<Segment> =
-            pairs(g.kernel[0], g.kernel[1]).enumerate().map(|(i, (z, y))| Segment { a: (z * size[1] + y) * row, b: i * step }).collect();
-        let rows = g.kernel.iter().product::<usize>() * filters;
+        let left = Left { values: from, row: filters, step: 1 };
+        let turned_rows = g.kernel.iter().product::<usize>() * filters;
         let start = if add { Start::Output } else { Start::Zero };
+        let size = |columns| Size { rows: g.input[2], columns, depth: g.kernel[2] * filters };
         for (first, columns) in panels.iter() {
-            let right = Right { values: panels.panel(turned, first, rows), pitch: panels.pitch() };
-            let product = Size { rows: g.input[2], columns, depth };
-            for (i, (z, y)) in pairs(g.input[0], g.input[1]).enumerate() {
-                let left = Left { values: &from[(z * size[1] + y) * row..], row: filters, step: 1 };
-                let to = &mut dx[i * g.input[2] * g.channels + first..];
-                panel_product(to, g.channels, product, left, right, &segments, start, false);
+            let right = Right { values: panels.panel(turned, first, turned_rows), pitch: panels.pitch() };
+            for (segments, dx) in rows.iter().zip(dx.chunks_exact_mut(g.input[2] * g.channels)) {
+                panel_product(&mut dx[first..], g.channels, size(columns), left, right, segments, start, false);
             }
         }
     });
 }
 
-/// Places each output gradient where the turned window finds it: output o at o · stride + kernel − 1 − padding, zeros between.
-fn spread_out<T: Real>(g: &Geometry, filters: usize, size: [usize; 3], dy: &[T], to: &mut [T]) {
-    // The output that stands at place `at` of dimension `d`.
-    let output = |d: usize, at: usize| {
-        let shifted = (at + g.before[d] + 1).checked_sub(g.kernel[d])?;
-        (shifted.is_multiple_of(g.stride[d]) && shifted / g.stride[d] < g.output[d]).then(|| shifted / g.stride[d])
-    };
-    let out_row = g.output[2] * filters;
-    for (i, to) in to.chunks_exact_mut(size[2] * filters).enumerate() {
-        let (Some(z), Some(y)) = (output(0, i / size[1]), output(1, i % size[1])) else {
-            to.fill(T::zero());
-            continue;
-        };
-        let row = &dy[(z * g.output[1] + y) * out_row..][..out_row];
-        if g.stride[2] == 1 && g.before[2].max(g.after[2]) < g.kernel[2] {
-            let left = (g.kernel[2] - 1 - g.before[2]) * filters;
+/// Places each gradient of an output row where the turned window finds it: output o at o · stride + kernel − 1 − padding, zeros
+/// between.
+fn spread_out<T: Real>(g: &Geometry, filters: usize, dy: &[T], to: &mut [T]) {
+    let (kernel, stride, out_row) = (g.kernel[2], g.stride[2], g.output[2] * filters);
+    for (to, row) in to.chunks_exact_mut(spread_width(g) * filters).zip(dy.chunks_exact(out_row)) {
+        if stride == 1 && g.before[2].max(g.after[2]) < kernel {
+            let left = (kernel - 1 - g.before[2]) * filters;
             to[..left].fill(T::zero());
             to[left..left + out_row].copy_from_slice(row);
             to[left + out_row..].fill(T::zero());
         } else {
             for (at, to) in to.chunks_exact_mut(filters).enumerate() {
-                match output(2, at) {
-                    Some(x) => to.copy_from_slice(&row[x * filters..(x + 1) * filters]),
+                let output = (at + g.before[2] + 1).checked_sub(kernel).filter(|at| at.is_multiple_of(stride)).map(|at| at / stride);
+                match output.filter(|o| *o < g.output[2]) {
+                    Some(o) => to.copy_from_slice(&row[o * filters..(o + 1) * filters]),
                     None => to.fill(T::zero()),
                 }
             }
@@ -302,18 +320,17 @@ fn spread_out<T: Real>(g: &Geometry, filters: usize, size: [usize; 3], dy: &[T],
 struct WeightGradient<'a> {
     g: &'a Geometry,
     filters: usize,
-    output_rows: &'a [Segment],
 }
 
 impl WeightGradient<'_> {
     /// Gradient to `places` neighbouring places of a window row, over one image that is given from the first of them on.
-    fn of_image<T: Real>(&self, from: &[T], dy: &[T], to: &mut [T], places: usize, add: bool) {
+    fn of_image<T: Real>(&self, from: &[T], dy: &[T], rows: &[Segment], to: &mut [T], places: usize, add: bool) {
         let left = Left { values: from, row: 1, step: self.g.stride[2] * self.g.channels };
         let start = if add { Start::Output } else { Start::Zero };
         for (first, columns) in Panels::<T>::new(self.filters).iter() {
             let size = Size { rows: places, columns, depth: self.g.output[2] };
             let right = Right { values: &dy[first..], pitch: self.filters };
-            panel_product(&mut to[first..], self.filters, size, left, right, self.output_rows, start, false);
+            panel_product(&mut to[first..], self.filters, size, left, right, rows, start, false);
         }
     }
 }

@@ -70,18 +70,9 @@ impl Geometry {
         self.kernel.iter().product::<usize>() * self.channels
     }
 
-    /// Sizes of the input with its padding.
-    pub(super) fn padded(&self) -> [usize; 3] {
-        [0, 1, 2].map(|d| self.before[d] + self.input[d] + self.after[d])
-    }
-
-    pub(super) fn is_padded(&self) -> bool {
-        self.before != [0; 3] || self.after != [0; 3]
-    }
-
     /// A 1×1 kernel that moves by one treats all pixels alike, as if they stood in one row.
     pub(super) fn flattened(self) -> Self {
-        if self.kernel == [1; 3] && self.stride == [1; 3] && !self.is_padded() {
+        if self.kernel == [1; 3] && self.stride == [1; 3] && self.before == [0; 3] && self.after == [0; 3] {
             let row = [1, 1, self.input_pixels()];
             return Geometry { input: row, output: row, ..self };
         }

@@ -46,12 +46,12 @@ struct Beside {
 }
 
 impl<T: Real> Kernel<T> for Beside {
-    fn forward(&mut self, _: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
-        concat(x, &self.widths, y);
+    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
+        concat(pass.team, pass.batch, x, &self.widths, y);
     }
 
-    fn backward(&mut self, _: &Pass<'_>, mut slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
-        concat_backward(slopes.dy, &self.widths, &mut slopes.dx);
+    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
+        concat_backward(pass.team, pass.batch, slopes.dy, &self.widths, slopes.dx);
         0.0
     }
 }

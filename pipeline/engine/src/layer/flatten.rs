@@ -44,8 +44,8 @@ impl<T: Real> Kernel<T> for Same {
         y.copy_from_slice(x[0]);
     }
 
-    fn backward(&mut self, _: &Pass<'_>, mut slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
-        concat_backward(slopes.dy, &[self.len], &mut slopes.dx);
+    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
+        concat_backward(pass.team, pass.batch, slopes.dy, &[self.len], slopes.dx);
         0.0
     }
 }
