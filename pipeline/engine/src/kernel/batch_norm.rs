@@ -54,11 +54,11 @@ impl<T: Real> BatchNorm<T> {
         let (c, n) = (self.channels, (batch * self.pixels) as f64);
         let image = self.pixels * c;
         if training {
-            let (sums, _) = self.totals(team, batch, |i, sums, _| run(Sums { channels: c, x: &x[i * image..(i + 1) * image], sums }));
+            let (sums, _) = self.totals(team, batch, |i, sums, _| run(Sums { channels: c, x: &x[i * image..(i + 1) * image], to: sums }));
             self.mean = sums.iter().map(|sum| T::of(sum / n)).collect();
             let from_mean: Vec<T> = self.mean.iter().map(|mean| T::zero() - *mean).collect();
             let (squares, _) = self.totals(team, batch, |i, sums, _| {
-                run(Squares { channels: c, x: &x[i * image..(i + 1) * image], from_mean: &from_mean, sums });
+                run(Squares { channels: c, x: &x[i * image..(i + 1) * image], from_mean: &from_mean, to: sums });
             });
             self.inverse = squares.iter().map(|s| T::of(1.0 / (s / n + EPSILON).sqrt())).collect();
             for (k, square) in squares.iter().enumerate() {
@@ -195,7 +195,7 @@ unsafe fn behind<T: Real, V: Vector<T>>(y: Option<&[T]>, dy: V, at: usize, lanes
 struct Sums<'a, T> {
     channels: usize,
     x: &'a [T],
-    sums: &'a mut [T],
+    to: &'a mut [T],
 }
 
 impl<T: Real> Program<T> for Sums<'_, T> {
@@ -210,7 +210,7 @@ impl<T: Real> Program<T> for Sums<'_, T> {
                 for at in (first..self.x.len()).step_by(c) {
                     sum = sum.add(load(self.x, at, lanes));
                 }
-                store(sum, self.sums, first, lanes);
+                store(sum, self.to, first, lanes);
             }
         }
     }
@@ -222,7 +222,7 @@ struct Squares<'a, T> {
     x: &'a [T],
     /// Minus the mean.
     from_mean: &'a [T],
-    sums: &'a mut [T],
+    to: &'a mut [T],
 }
 
 impl<T: Real> Program<T> for Squares<'_, T> {
@@ -238,7 +238,7 @@ impl<T: Real> Program<T> for Squares<'_, T> {
                     let centred = load::<T, V>(self.x, at, lanes).add(from_mean);
                     sum = centred.mul_add(centred, sum);
                 }
-                store(sum, self.sums, first, lanes);
+                store(sum, self.to, first, lanes);
             }
         }
     }

@@ -8,6 +8,7 @@
 use super::Real;
 use super::elementwise::{mask_and_sum, sum_parts};
 use super::geometry::Geometry;
+use super::images::{Image, each, groups};
 use super::learn::{Parameter, Target};
 use super::memory::room;
 use super::panels::Panels;
@@ -16,8 +17,6 @@ use super::tile::{Left, Right, Segment, Size, Start, panel_product};
 
 /// Weights up to this many get partial gradients by groups of images; larger ones are cut by window instead.
 const SMALL: usize = 65_536;
-/// Groups of images with a partial gradient each. Fixed, so that sums don't depend on the number of threads.
-const GROUPS: usize = 8;
 /// Window places whose gradient one task computes.
 const ROWS: usize = 48;
 
@@ -75,10 +74,6 @@ impl<T: Real> Conv<T> {
         Conv { g, filters, relu, padded, packed, turned, partial, partial_bias, forward_rows, input_rows, window_rows }
     }
 
-    fn image_len(&self) -> usize {
-        self.g.input_pixels() * self.g.channels
-    }
-
     /// Numbers in an image with padded rows.
     fn source_len(&self) -> usize {
         self.g.input[0] * self.g.input[1] * padded_width(&self.g) * self.g.channels
@@ -92,7 +87,7 @@ impl<T: Real> Conv<T> {
     pub(crate) fn memory(&self, batch: usize) -> usize {
         let weights = self.g.window_len() * self.filters;
         let padded = if is_padded(&self.g) { batch * self.source_len() } else { 0 };
-        let partial = if weights <= SMALL { batch.min(GROUPS) * weights } else { weights };
+        let partial = if weights <= SMALL { groups(batch).0 * weights } else { weights };
         padded + 2 * weights + partial + batch * self.filters
     }
 
@@ -101,39 +96,16 @@ impl<T: Real> Conv<T> {
         batch * self.out_len() * self.g.window_len()
     }
 
+    /// The forward pass of this layer by itself.
     pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: &[T], y: &mut [T]) {
-        let (image, source, out, filters) = (self.image_len(), self.source_len(), self.out_len(), self.filters);
-        let panels = Panels::<T>::new(filters);
-        let depth = self.g.kernel[2] * self.g.channels;
-        let is_padded = is_padded(&self.g);
-        let padded = if is_padded { room(&mut self.padded, batch * source) } else { &mut [] };
-        let weights = panels.pack(w, self.g.window_len(), &mut self.packed);
-        let (g, relu, rows) = (&self.g, self.relu, &self.forward_rows);
-        let work = batch * out * g.window_len();
-        let (padded, y) = (Parts::new(padded), Parts::new(y));
-        team.run(batch, work, |i| {
-            let mut from = &x[i * image..(i + 1) * image];
-            if is_padded {
-                // SAFETY: every task has its own image.
-                let to = unsafe { padded.range(i * source, source) };
-                pad(g, from, to);
-                from = to;
-            }
-            // SAFETY: every task has its own image.
-            let y = unsafe { y.range(i * out, out) };
-            for (first, columns) in panels.iter() {
-                let right = Right { values: panels.panel(weights, first, g.window_len()), pitch: panels.pitch() };
-                let size = Size { rows: g.output[2], columns, depth };
-                let left = Left { values: from, row: g.stride[2] * g.channels, step: 1 };
-                for (segments, y) in rows.iter().zip(y.chunks_exact_mut(size.rows * filters)) {
-                    panel_product(&mut y[first..], filters, size, left, right, segments, Start::Bias(&b[first..]), relu);
-                }
-            }
-        });
+        let (work, image, out) = (self.work(batch), x.len() / batch, self.out_len());
+        let y = Parts::new(y);
+        let run = self.forward_images(batch, w, b);
+        // SAFETY: every image has its own output.
+        each(team, batch, work, |Image { index: i, .. }| run(i, &x[i * image..(i + 1) * image], unsafe { y.range(i * out, out) }));
     }
 
-    /// Gradients after a forward pass on the same `x`, which gave `y`; learns and returns the gradients' sum of squares.
-    /// `dy` is overwritten.
+    /// The backward pass of this layer by itself; learns and returns the gradients' sum of squares. `dy` is overwritten.
     #[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
     pub(crate) fn backward(
         &mut self,
@@ -146,63 +118,123 @@ impl<T: Real> Conv<T> {
         w: &mut Parameter<'_, T>,
         b: &mut Parameter<'_, T>,
     ) -> f64 {
-        let (image, source, out, filters) = (self.image_len(), self.source_len(), self.out_len(), self.filters);
-        let work = self.work(batch);
-        let turned_panels = Panels::<T>::new(self.g.channels);
-        if dx.is_some() {
-            turn(team, &self.g, filters, &turned_panels, w.weights(), &mut self.turned);
-        }
-        let weights = w.len();
-        let group = if weights <= SMALL { batch.div_ceil(GROUPS) } else { 1 };
-        let groups = batch.div_ceil(group);
-        let sources = if is_padded(&self.g) { &self.padded[..batch * source] } else { x };
-        let partial_bias = room(&mut self.partial_bias, groups * filters);
-        partial_bias.fill(T::zero());
-        let partial = room(&mut self.partial, if weights <= SMALL { groups * weights } else { weights });
-        let (g, relu, turned) = (&self.g, self.relu, &self.turned);
-        let (window_rows, input_rows) = (&self.window_rows, &self.input_rows);
-        let gradient = WeightGradient { g, filters };
+        let (work, image, out) = (2 * self.work(batch), x.len() / batch, self.out_len());
+        let (add, dx) = dx.map_or((false, None), |dx| (dx.add, Some(Parts::new(dx.to))));
+        let dy_parts = Parts::new(&mut *dy);
+        let run = self.backward_images(team, batch, w.weights(), dx.is_some());
+        each(team, batch, work, |at| {
+            let i = at.index;
+            // SAFETY: every image has its own gradients.
+            let to = dx.as_ref().map(|dx| Target { to: unsafe { dx.range(i * image, image) }, add });
+            // SAFETY: as above.
+            run(at, &x[i * image..(i + 1) * image], &y[i * out..(i + 1) * out], unsafe { dy_parts.range(i * out, out) }, to);
+        });
+        drop(run);
+        self.finish(team, batch, x, dy, w, b)
+    }
 
-        let (add, dx) = match dx {
-            Some(target) => (target.add, Some(Parts::new(target.to))),
-            None => (false, None),
-        };
-        let (dy_parts, bias_parts, partial_parts) = (Parts::new(&mut *dy), Parts::new(&mut *partial_bias), Parts::new(&mut *partial));
-        team.run(groups, if dx.is_some() { 2 * work } else { work }, |task| {
-            // SAFETY: every task has its own group of images.
-            let bias = unsafe { bias_parts.range(task * filters, filters) };
-            for i in task * group..((task + 1) * group).min(batch) {
-                // SAFETY: as above.
-                let dy = unsafe { dy_parts.range(i * out, out) };
-                mask_and_sum(relu.then(|| &y[i * out..(i + 1) * out]), dy, bias);
-                if let Some(dx) = &dx {
-                    // SAFETY: as above.
-                    let dx = unsafe { dx.range(i * image, image) };
-                    input_gradient(g, filters, &turned_panels, turned, input_rows, dy, dx, add);
-                }
-                if weights <= SMALL {
-                    // SAFETY: as above.
-                    let partial = unsafe { partial_parts.range(task * weights, weights) };
-                    let places = g.kernel[2] * g.channels;
-                    let from = &sources[i * source..(i + 1) * source];
-                    for (segments, to) in window_rows.iter().zip(partial.chunks_exact_mut(places * filters)) {
-                        gradient.of_image(from, dy, segments, to, places, i > task * group);
-                    }
+    /// What computes the output of one image.
+    pub(crate) fn forward_images<'a>(&'a mut self, batch: usize, w: &'a [T], b: &'a [T]) -> impl Fn(usize, &[T], &mut [T]) + Sync + 'a {
+        let (source, filters) = (self.source_len(), self.filters);
+        let panels = Panels::<T>::new(filters);
+        let is_padded = is_padded(&self.g);
+        let padded = Parts::new(if is_padded { room(&mut self.padded, batch * source) } else { &mut [] });
+        let weights = panels.pack(w, self.g.window_len(), &mut self.packed);
+        let (g, relu, rows) = (&self.g, self.relu, &self.forward_rows);
+        move |i, x, y| {
+            let mut from = x;
+            if is_padded {
+                // SAFETY: every image has its own part.
+                let to = unsafe { padded.range(i * source, source) };
+                pad(g, x, to);
+                from = to;
+            }
+            let size = |columns| Size { rows: g.output[2], columns, depth: g.kernel[2] * g.channels };
+            let left = Left { values: from, row: g.stride[2] * g.channels, step: 1 };
+            for (first, columns) in panels.iter() {
+                let right = Right { values: panels.panel(weights, first, g.window_len()), pitch: panels.pitch() };
+                for (segments, y) in rows.iter().zip(y.chunks_exact_mut(g.output[2] * filters)) {
+                    panel_product(&mut y[first..], filters, size(columns), left, right, segments, Start::Bias(&b[first..]), relu);
                 }
             }
-        });
-        if weights > SMALL {
-            let dy = &*dy;
+        }
+    }
+
+    /// What computes the gradient to one image, and, if the weights are few, adds up the gradients to weights and bias.
+    /// `dy` is overwritten by the gradient behind the ReLU. Images of a group have to come in order, on one thread.
+    pub(crate) fn backward_images<'a>(
+        &'a mut self,
+        team: &Team,
+        batch: usize,
+        w: &[T],
+        is_inner: bool,
+    ) -> impl Fn(Image, &[T], &[T], &mut [T], Option<Target<'_, T>>) + Sync + 'a {
+        let (source, filters) = (self.source_len(), self.filters);
+        let turned_panels = Panels::<T>::new(self.g.channels);
+        if is_inner {
+            turn(team, &self.g, filters, &turned_panels, w, &mut self.turned);
+        }
+        let (groups, weights) = (groups(batch).0, w.len());
+        let is_small = weights <= SMALL;
+        let bias = Parts::new(room(&mut self.partial_bias, groups * filters));
+        let partial = Parts::new(room(&mut self.partial, if is_small { groups * weights } else { weights }));
+        let (g, relu, turned, padded) = (&self.g, self.relu, &self.turned, &self.padded);
+        let (window_rows, input_rows) = (&self.window_rows, &self.input_rows);
+        let gradient = WeightGradient { g, filters };
+        move |image, x, y, dy, dx| {
+            // SAFETY: every group has its own sums.
+            let bias = unsafe { bias.range(image.group * filters, filters) };
+            if image.is_first {
+                bias.fill(T::zero());
+            }
+            mask_and_sum(relu.then_some(y), dy, bias);
+            if let Some(Target { to, add }) = dx {
+                input_gradient(g, filters, &turned_panels, turned, input_rows, dy, to, add);
+            }
+            if is_small {
+                // SAFETY: as above.
+                let partial = unsafe { partial.range(image.group * weights, weights) };
+                let places = g.kernel[2] * g.channels;
+                let from = if is_padded(g) { &padded[image.index * source..(image.index + 1) * source] } else { x };
+                for (segments, to) in window_rows.iter().zip(partial.chunks_exact_mut(places * filters)) {
+                    gradient.of_image(from, dy, segments, to, places, !image.is_first);
+                }
+            }
+        }
+    }
+
+    /// Learns, when all images have been through [`Conv::backward_images`]; `dz` is what that has left in `dy`. Returns the
+    /// gradients' sum of squares.
+    pub(crate) fn finish(
+        &mut self,
+        team: &Team,
+        batch: usize,
+        x: &[T],
+        dz: &[T],
+        w: &mut Parameter<'_, T>,
+        b: &mut Parameter<'_, T>,
+    ) -> f64 {
+        let (source, out, filters, weights) = (self.source_len(), self.out_len(), self.filters, w.len());
+        let work = self.work(batch);
+        let groups = groups(batch).0;
+        let partial_bias = &mut self.partial_bias[..groups * filters];
+        let is_small = weights <= SMALL;
+        let partial = &mut self.partial[..if is_small { groups * weights } else { weights }];
+        if !is_small {
+            let (g, window_rows) = (&self.g, &self.window_rows);
+            let gradient = WeightGradient { g, filters };
+            let sources = if is_padded(g) { &self.padded[..batch * source] } else { x };
             let places = g.kernel[2] * g.channels;
             let blocks = places.div_ceil(ROWS);
+            let parts = Parts::new(&mut *partial);
             team.run(window_rows.len() * blocks, work, |task| {
                 let (row, block) = (task / blocks, task % blocks);
                 let (start, end) = (block * ROWS, ((block + 1) * ROWS).min(places));
                 // SAFETY: every task has its own places of the window.
-                let to = unsafe { partial_parts.range((row * places + start) * filters, (end - start) * filters) };
+                let to = unsafe { parts.range((row * places + start) * filters, (end - start) * filters) };
                 for i in 0..batch {
                     let from = &sources[i * source + start..(i + 1) * source];
-                    gradient.of_image(from, &dy[i * out..(i + 1) * out], &window_rows[row], to, end - start, i > 0);
+                    gradient.of_image(from, &dz[i * out..(i + 1) * out], &window_rows[row], to, end - start, i > 0);
                 }
             });
         }

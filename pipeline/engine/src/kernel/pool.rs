@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Real;
 use super::geometry::Geometry;
+use super::images::{Image, each};
 use super::learn::Target;
 use super::memory::room;
 use super::simd::{Program, Vector, run};
@@ -112,40 +113,49 @@ impl<T: Real> Pool<T> {
         if self.pooling == Pooling::Max { batch * self.g.output_pixels() * self.g.channels } else { 0 }
     }
 
+    /// The forward pass of this layer by itself.
     pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], y: &mut [T]) {
-        let Pool { g, pooling, windows, numbers, shares, places, .. } = self;
-        let (image, out) = (g.input_pixels() * g.channels, g.output_pixels() * g.channels);
-        let places = room(places, if *pooling == Pooling::Max { batch * out } else { 0 });
-        let (y, places) = (Parts::new(y), Parts::new(places));
-        let channels = g.channels;
-        team.run(batch, batch * out * g.kernel.iter().product::<usize>(), |i| {
-            let x = &x[i * image..(i + 1) * image];
-            // SAFETY: every task has its own image.
-            let y = unsafe { y.range(i * out, out) };
-            match pooling {
-                // SAFETY: as above.
-                Pooling::Max => run(Maxima { channels, windows, numbers, x, y, places: unsafe { places.range(i * out, out) } }),
-                Pooling::Mean => run(Means { channels, windows, shares, x, y }),
-            }
+        let (image, out) = (x.len() / batch, y.len() / batch);
+        let y = Parts::new(y);
+        let run = self.forward_images(batch);
+        // SAFETY: every image has its own output.
+        each(team, batch, 0, |Image { index: i, .. }| run(i, &x[i * image..(i + 1) * image], unsafe { y.range(i * out, out) }));
+    }
+
+    /// The backward pass of this layer by itself.
+    pub(crate) fn backward(&mut self, team: &Team, batch: usize, dy: &[T], Target { to, add }: Target<'_, T>) {
+        let (image, out) = (to.len() / batch, dy.len() / batch);
+        let to = Parts::new(to);
+        let run = self.backward_images();
+        each(team, batch, 0, |Image { index: i, .. }| {
+            // SAFETY: every image has its own gradient.
+            run(i, &dy[i * out..(i + 1) * out], Target { to: unsafe { to.range(i * image, image) }, add });
         });
     }
 
-    /// The gradient to the input of the last forward pass.
-    pub(crate) fn backward(&self, team: &Team, batch: usize, dy: &[T], dx: Target<'_, T>) {
+    /// What computes the output of one image.
+    pub(crate) fn forward_images<'a>(&'a mut self, batch: usize) -> impl Fn(usize, &[T], &mut [T]) + Sync + 'a {
+        let Pool { g, pooling, windows, numbers, shares, places, .. } = self;
+        let (channels, out) = (g.channels, g.output_pixels() * g.channels);
+        let places = Parts::new(room(places, if *pooling == Pooling::Max { batch * out } else { 0 }));
+        move |i, x, y| match pooling {
+            // SAFETY: every image has its own places.
+            Pooling::Max => run(Maxima { channels, windows, numbers, x, y, places: unsafe { places.range(i * out, out) } }),
+            Pooling::Mean => run(Means { channels, windows, shares, x, y }),
+        }
+    }
+
+    /// What computes the gradient to one image of the last forward pass.
+    pub(crate) fn backward_images(&self) -> impl Fn(usize, &[T], Target<'_, T>) + Sync + '_ {
         let Pool { g, pooling, outputs, numbers, shares, places, .. } = self;
-        let (image, out) = (g.input_pixels() * g.channels, g.output_pixels() * g.channels);
-        let Target { to, add } = dx;
-        let to = Parts::new(to);
-        team.run(batch, batch * out * g.kernel.iter().product::<usize>(), |i| {
-            // SAFETY: every task has its own image.
-            let dx = unsafe { to.range(i * image, image) };
-            let range = i * out..(i + 1) * out;
-            let spread = Spread { channels: g.channels, outputs, dy: &dy[range.clone()], dx, add };
+        let out = g.output_pixels() * g.channels;
+        move |i, dy, Target { to, add }| {
+            let spread = Spread { channels: g.channels, outputs, dy, dx: to, add };
             match pooling {
-                Pooling::Max => run(SpreadMaxima { spread, places: &places[range], numbers, stride: g.stride[2] }),
+                Pooling::Max => run(SpreadMaxima { spread, places: &places[i * out..(i + 1) * out], numbers, stride: g.stride[2] }),
                 Pooling::Mean => run(SpreadMeans { spread, shares }),
             }
-        });
+        }
     }
 }
 

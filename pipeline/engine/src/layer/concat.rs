@@ -2,8 +2,8 @@
 
 use candle_core::{D, Result, Tensor, Var};
 
-use super::{Build, Kernel, Op, Pass, Slopes};
-use crate::kernel::{Parameter, Real, concat, concat_backward};
+use super::{Build, Forward, Kernel, Op, Pass};
+use crate::kernel::{BackwardImage, Parameter, Real, Slopes, concat, concat_backward};
 
 pub(super) struct Concat {
     /// All dimensions but the channels.
@@ -46,12 +46,15 @@ struct Beside {
 }
 
 impl<T: Real> Kernel<T> for Beside {
-    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
-        concat(pass.team, pass.batch, x, &self.widths, y);
+    fn forward<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]]) -> Forward<'a, T> {
+        Forward::Images(Box::new(|_, x, y| concat(x, &self.widths, y)))
     }
 
-    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
-        concat_backward(pass.team, pass.batch, slopes.dy, &self.widths, slopes.dx);
+    fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
+        Some(Box::new(|_, mut slopes| concat_backward(slopes.dy, &self.widths, &mut slopes.dx)))
+    }
+
+    fn backward(&mut self, _: &Pass<'_>, _: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
         0.0
     }
 }

@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor, Var};
 use spec::model::Window;
 
 use super::activation::relu_if;
-use super::{Build, Init, Kernel, Op, ParameterSpec, Pass, Slopes};
-use crate::kernel::{self, Geometry, Parameter, Real};
+use super::{Build, Forward, Init, Kernel, Op, ParameterSpec, Pass};
+use crate::kernel::{self, BackwardImage, Geometry, Parameter, Real, Slopes};
 
 pub(super) struct Conv {
     geometry: Geometry,
@@ -109,12 +109,18 @@ impl<T: Real> Kernel<T> for kernel::Conv<T> {
         kernel::Conv::memory(self, batch)
     }
 
-    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], p: &[&[T]], y: &mut [T]) {
-        kernel::Conv::forward(self, pass.team, pass.batch, x[0], p[0], p[1], y);
+    fn forward<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
+        let run = self.forward_images(pass.batch, p[0], p[1]);
+        Forward::Images(Box::new(move |image, x, y| run(image.index, x[0], y)))
+    }
+
+    fn backward_images<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]], is_inner: bool) -> Option<BackwardImage<'a, T>> {
+        let run = kernel::Conv::backward_images(self, pass.team, pass.batch, p[0], is_inner);
+        Some(Box::new(move |image, slopes| run(image, slopes.x[0], slopes.y, slopes.dy, slopes.dx.into_iter().flatten().next())))
     }
 
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
-        let ([w, b], Some(dx)) = (parameters, slopes.dx.into_iter().next()) else { unreachable!("weights, bias and one input") };
-        kernel::Conv::backward(self, pass.team, pass.batch, slopes.x[0], slopes.y, slopes.dy, dx, w, b)
+        let [w, b] = parameters else { unreachable!("weights and bias") };
+        self.finish(pass.team, pass.batch, slopes.x[0], slopes.dy, w, b)
     }
 }

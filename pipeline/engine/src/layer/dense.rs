@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::activation::relu_if;
-use super::{Build, Init, Kernel, Op, ParameterSpec, Pass, Slopes};
-use crate::kernel::{self, Parameter, Real};
+use super::{Build, Forward, Init, Kernel, Op, ParameterSpec, Pass};
+use crate::kernel::{self, BackwardImage, Parameter, Real, Slopes};
 
 pub(super) struct Dense {
     inputs: usize,
@@ -51,8 +51,13 @@ impl<T: Real> Kernel<T> for kernel::Dense<T> {
         kernel::Dense::memory(self, batch)
     }
 
-    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], p: &[&[T]], y: &mut [T]) {
-        kernel::Dense::forward(self, pass.team, pass.batch, x[0], p[0], p[1], y);
+    fn forward<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
+        let Pass { team, batch, .. } = *pass;
+        Forward::Batch(Box::new(move |x, y| kernel::Dense::forward(self, team, batch, x[0], p[0], p[1], y)))
+    }
+
+    fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
+        None
     }
 
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {

@@ -2,8 +2,8 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use super::{Build, Kernel, Op, Pass, Slopes};
-use crate::kernel::{Parameter, Real, concat_backward};
+use super::{Build, Forward, Kernel, Op, Pass};
+use crate::kernel::{BackwardImage, Parameter, Real, Slopes, concat_backward};
 
 pub(super) struct Flatten {
     inputs: usize,
@@ -40,12 +40,15 @@ impl<T: Real> Kernel<T> for Same {
         true
     }
 
-    fn forward(&mut self, _: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
-        y.copy_from_slice(x[0]);
+    fn forward<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]]) -> Forward<'a, T> {
+        Forward::Images(Box::new(|_, x, y| y.copy_from_slice(x[0])))
     }
 
-    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
-        concat_backward(pass.team, pass.batch, slopes.dy, &[self.len], slopes.dx);
+    fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
+        Some(Box::new(|_, mut slopes| concat_backward(slopes.dy, &[self.len], &mut slopes.dx)))
+    }
+
+    fn backward(&mut self, _: &Pass<'_>, _: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
         0.0
     }
 }

@@ -15,7 +15,7 @@ mod pool;
 use candle_core::{Result, Tensor, Var};
 use spec::model;
 
-use crate::kernel::{Parameter, Real, Target, Team};
+use crate::kernel::{BackwardImage, ForwardImage, Parameter, Real, Slopes, Team};
 
 /// A layer whose shapes are known and fit. Shapes of single examples leave the batch dimension out; channels come last.
 pub(crate) trait Op: Build<f32> + Build<f64> + Send {
@@ -55,27 +55,33 @@ pub(crate) trait Kernel<T>: Send {
         false
     }
 
-    /// Writes the output for the inputs of a batch. In training, keeps what `backward` needs beyond inputs and output.
-    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], parameters: &[&[T]], y: &mut [T]);
+    /// The forward pass, of one image at a time or of the whole batch. In training, it keeps what the backward pass needs beyond
+    /// inputs and output.
+    fn forward<'a>(&'a mut self, pass: &Pass<'a>, parameters: &'a [&'a [T]]) -> Forward<'a, T>;
 
-    /// Writes the gradients to the inputs that have a target, learns, and returns the sum of squares of the gradients to the
-    /// parameters. `dy` is the gradient to the output `y`, and may be overwritten.
+    /// For a layer that takes one image at a time: what computes its gradients to the inputs. `is_inner`: they are wanted.
+    fn backward_images<'a>(&'a mut self, pass: &Pass<'a>, parameters: &'a [&'a [T]], is_inner: bool) -> Option<BackwardImage<'a, T>>;
+
+    /// The backward pass of a batch: writes the gradients to the inputs that have a target, learns, and returns the sum of
+    /// squares of the gradients to the parameters. If all images have been through [`Kernel::backward_images`], no input has a
+    /// target any more, and only learning is left.
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64;
 }
+
+/// A forward pass.
+pub(crate) enum Forward<'a, T> {
+    Images(ForwardImage<'a, T>),
+    /// From all inputs of the batch to all outputs.
+    Batch(BatchForward<'a, T>),
+}
+
+pub(crate) type BatchForward<'a, T> = Box<dyn FnOnce(&[&[T]], &mut [T]) + 'a>;
 
 /// What is the same for all layers of a pass.
 pub(crate) struct Pass<'a> {
     pub team: &'a Team,
     pub batch: usize,
     pub training: bool,
-}
-
-/// What a backward pass starts from, and where its results go.
-pub(crate) struct Slopes<'a, T> {
-    pub x: &'a [&'a [T]],
-    pub y: &'a [T],
-    pub dy: &'a mut [T],
-    pub dx: Vec<Option<Target<'a, T>>>,
 }
 
 /// An element type that layers have kernels for.

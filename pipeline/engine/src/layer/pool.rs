@@ -4,8 +4,8 @@ use candle_core::{Result, Tensor, Var};
 use spec::model::{Padding, Window};
 
 use super::conv::window_places;
-use super::{Build, Kernel, Op, Pass, Slopes};
-use crate::kernel::{self, Geometry, Parameter, Pooling, Real};
+use super::{Build, Forward, Kernel, Op, Pass};
+use crate::kernel::{self, BackwardImage, Geometry, Parameter, Pooling, Real, Slopes};
 
 pub(super) struct Pool {
     geometry: Geometry,
@@ -79,14 +79,21 @@ impl<T: Real> Kernel<T> for kernel::Pool<T> {
         kernel::Pool::memory(self, batch)
     }
 
-    fn forward(&mut self, pass: &Pass<'_>, x: &[&[T]], _: &[&[T]], y: &mut [T]) {
-        kernel::Pool::forward(self, pass.team, pass.batch, x[0], y);
+    fn forward<'a>(&'a mut self, pass: &Pass<'a>, _: &'a [&'a [T]]) -> Forward<'a, T> {
+        let run = self.forward_images(pass.batch);
+        Forward::Images(Box::new(move |image, x, y| run(image.index, x[0], y)))
     }
 
-    fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
-        if let Some(dx) = slopes.dx.into_iter().flatten().next() {
-            kernel::Pool::backward(self, pass.team, pass.batch, slopes.dy, dx);
-        }
+    fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
+        let run = kernel::Pool::backward_images(self);
+        Some(Box::new(move |image, slopes| {
+            if let Some(dx) = slopes.dx.into_iter().flatten().next() {
+                run(image.index, slopes.dy, dx);
+            }
+        }))
+    }
+
+    fn backward(&mut self, _: &Pass<'_>, _: Slopes<'_, T>, _: &mut [Parameter<'_, T>]) -> f64 {
         0.0
     }
 }

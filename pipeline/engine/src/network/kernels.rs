@@ -1,10 +1,15 @@
 //! A network on our CPU kernels: one forward and one backward pass over buffers that are used again in every step.
+//!
+//! Neighbouring layers that take one image at a time run together, image by image; the others take the whole batch.
 
 use candle_core::{Device, Result, Tensor, Var};
 
 use super::{Network, Structure};
-use crate::kernel::{Apply, Loss, Parameter, Target, Team, cross_entropy, edit_all, room, slices};
-use crate::layer::{Element, Kernel, Pass, Slopes};
+use crate::kernel::{
+    Apply, BackwardStage, ForwardStage, Loss, Parameter, Slopes, Target, Team, backward_images, cross_entropy, edit_all, forward_images,
+    room, slices,
+};
+use crate::layer::{Element, Forward, Kernel, Pass};
 use crate::optim::Optimizer;
 
 /// A layer in a network.
@@ -17,6 +22,10 @@ struct Node<T> {
     parameters: Vec<Var>,
     /// What the optimizer remembers of each parameter.
     states: Vec<Vec<Tensor>>,
+    /// Multiply-adds of one image's forward pass, or what moving its numbers costs.
+    work: usize,
+    /// Whether its last forward pass took one image at a time.
+    by_image: bool,
 }
 
 /// A network in single or double precision on the CPU.
@@ -52,7 +61,8 @@ impl<T: Element> Kernels<T> {
             buffers.push(lens.len());
             let states =
                 parameters.iter().map(|p| (0..states).map(|_| p.as_detached_tensor().zeros_like()).collect()).collect::<Result<_>>()?;
-            nodes.push(Node { kernel, inputs, output: lens.len(), parameters, states });
+            let work = usize::try_from(op.multiply_adds()).unwrap_or(usize::MAX).max(4 * len(i + 1));
+            nodes.push(Node { kernel, inputs, output: lens.len(), parameters, states, work, by_image: false });
             lens.push(len(i + 1));
             needs_gradient.push(needs[i + 1]);
         }
@@ -99,15 +109,36 @@ impl<T: Element> Kernels<T> {
     /// Runs the layers forward.
     pub(crate) fn run(&mut self, training: bool) -> Result<()> {
         let Kernels { nodes, lens, values, batch, team, .. } = self;
-        let pass = Pass { team, batch: *batch, training };
-        for node in nodes {
-            let (before, rest) = values.split_at_mut(node.output);
-            let x: Vec<&[T]> = node.inputs.iter().map(|i| &before[*i][..*batch * lens[*i]]).collect();
-            let y = room(&mut rest[0], *batch * lens[node.output]);
-            let parameters: Vec<&Tensor> = node.parameters.iter().map(Var::as_tensor).collect();
-            slices::<T, _>(&parameters, |parameters| node.kernel.forward(&pass, &x, parameters, y))?;
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training });
+        let (mut tensors, mut layers): (Vec<&Tensor>, Vec<_>) = (vec![], vec![]);
+        for Node { kernel, inputs, output, parameters, work, by_image, .. } in nodes {
+            room(&mut values[*output], batch * lens[*output]);
+            tensors.extend(parameters.iter().map(Var::as_tensor));
+            layers.push((kernel, &inputs[..], *output, parameters.len(), *work, by_image));
         }
-        Ok(())
+        slices::<T, _>(&tensors, |mut parameters| {
+            let (mut stages, mut cost) = (vec![], 0);
+            for (kernel, inputs, output, count, work, by_image) in layers {
+                let (own, others) = parameters.split_at(count);
+                parameters = others;
+                match kernel.forward(&pass, own) {
+                    Forward::Images(run) => {
+                        stages.push(ForwardStage { run, inputs, output });
+                        cost += work * batch;
+                        *by_image = true;
+                    }
+                    Forward::Batch(run) => {
+                        forward_images(pass.team, batch, cost, values, lens, &stages);
+                        (stages, cost) = (vec![], 0);
+                        let (before, rest) = values.split_at_mut(output);
+                        let x: Vec<&[T]> = inputs.iter().map(|i| &before[*i][..batch * lens[*i]]).collect();
+                        run(&x, &mut rest[0][..batch * lens[output]]);
+                        *by_image = false;
+                    }
+                }
+            }
+            forward_images(pass.team, batch, cost, values, lens, &stages);
+        })
     }
 
     /// See [`Network::forward`].
@@ -128,40 +159,85 @@ impl<T: Element> Kernels<T> {
 
     /// See [`Network::backward`].
     pub(crate) fn backward(&mut self, rule: Option<&dyn Apply<T>>) -> Result<f64> {
-        let Kernels { nodes, lens, needs_gradient, values, gradients, batch, team } = self;
-        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
-        let mut squares = 0.0;
+        for (gradient, len) in self.gradients.iter_mut().zip(&self.lens) {
+            room(gradient, self.batch * len);
+        }
+        let needed = |node: &usize| self.needs_gradient[self.nodes[*node].output];
+        let order: Vec<usize> = (0..self.nodes.len()).rev().filter(needed).collect();
         // Whether a gradient has been written into a buffer; the next ones are added.
-        let mut written = vec![false; lens.len()];
-        for node in nodes.iter_mut().rev().filter(|node| needs_gradient[node.output]) {
-            let x: Vec<&[T]> = node.inputs.iter().map(|i| &values[*i][..batch * lens[*i]]).collect();
-            let y = &values[node.output][..batch * lens[node.output]];
-            let (before, rest) = gradients.split_at_mut(node.output);
-            // Buffers are taken out for the call, so that several can be written at once.
-            let mut taken: Vec<Vec<T>> = node.inputs.iter().map(|i| std::mem::take(&mut before[*i])).collect();
-            let dx = node.inputs.iter().zip(&mut taken).map(|(i, buffer)| {
-                let add = std::mem::replace(&mut written[*i], true);
-                needs_gradient[*i].then(|| Target { to: room(buffer, batch * lens[*i]), add })
-            });
-            let slopes = Slopes { x: &x, y, dy: &mut rest[0][..batch * lens[node.output]], dx: dx.collect() };
-            let tensors: Vec<&Tensor> =
-                node.parameters.iter().zip(&node.states).flat_map(|(p, states)| std::iter::once(p.as_tensor()).chain(states)).collect();
-            let kernel = &mut node.kernel;
-            let count = node.parameters.len();
-            squares += edit_all::<T, _>(&tensors, |open| {
-                let each = open.len().checked_div(count).unwrap_or(0);
-                let mut open = open.into_iter();
-                let mut parameters: Vec<Parameter<'_, T>> = vec![];
-                while let Some(weights) = open.next() {
-                    parameters.push(Parameter::new(weights, open.by_ref().take(each - 1).collect(), rule));
-                }
-                kernel.backward(&pass, slopes, &mut parameters)
-            })?;
-            for (i, buffer) in node.inputs.iter().zip(taken) {
-                before[*i] = buffer;
+        let mut written = vec![false; self.lens.len()];
+        let mut squares = 0.0;
+        for run in order.chunk_by(|a, b| self.nodes[*a].by_image && self.nodes[*b].by_image).map(<[usize]>::to_vec).collect::<Vec<_>>() {
+            let mut targets: Vec<Vec<(usize, Option<bool>)>> = vec![];
+            for node in &run {
+                let target = |i: &usize| (*i, self.needs_gradient[*i].then(|| std::mem::replace(&mut written[*i], true)));
+                targets.push(self.nodes[*node].inputs.iter().map(target).collect());
+            }
+            if self.nodes[run[0]].by_image {
+                self.backward_by_image(&run, targets)?;
+                targets = run.iter().map(|node| self.nodes[*node].inputs.iter().map(|i| (*i, None)).collect()).collect();
+            }
+            for (node, targets) in run.into_iter().zip(targets) {
+                squares += self.backward_batch(node, &targets, rule)?;
             }
         }
         Ok(squares.sqrt())
+    }
+
+    /// Gradients to the inputs of a run of layers (last layer first) that take one image at a time.
+    fn backward_by_image(&mut self, run: &[usize], targets: Vec<Vec<(usize, Option<bool>)>>) -> Result<()> {
+        let Kernels { nodes, lens, values, gradients, batch, team, .. } = self;
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
+        let (mut tensors, mut layers): (Vec<&Tensor>, Vec<_>) = (vec![], vec![]);
+        let chosen = nodes.iter_mut().enumerate().rev().filter(|(i, _)| run.contains(i));
+        for ((_, Node { kernel, output, parameters, work, .. }), inputs) in chosen.zip(targets) {
+            tensors.extend(parameters.iter().map(Var::as_tensor));
+            layers.push((kernel, inputs, *output, parameters.len(), *work));
+        }
+        slices::<T, _>(&tensors, |mut parameters| {
+            let (mut stages, mut cost) = (vec![], 0);
+            for (kernel, inputs, output, count, work) in layers {
+                let (own, others) = parameters.split_at(count);
+                parameters = others;
+                let is_inner = inputs.iter().any(|(_, add)| add.is_some());
+                if let Some(run) = kernel.backward_images(&pass, own, is_inner) {
+                    stages.push(BackwardStage { run, inputs, output });
+                    cost += 2 * work * batch;
+                }
+            }
+            backward_images(pass.team, batch, cost, values, gradients, lens, &stages);
+        })
+    }
+
+    /// The backward pass of one layer for the whole batch.
+    fn backward_batch(&mut self, node: usize, targets: &[(usize, Option<bool>)], rule: Option<&dyn Apply<T>>) -> Result<f64> {
+        let Kernels { nodes, lens, values, gradients, batch, team, .. } = self;
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
+        let Node { kernel, output, parameters, states, .. } = &mut nodes[node];
+        let x: Vec<&[T]> = targets.iter().map(|(i, _)| &values[*i][..batch * lens[*i]]).collect();
+        let y = &values[*output][..batch * lens[*output]];
+        let (before, rest) = gradients.split_at_mut(*output);
+        // Buffers are taken out for the call, so that several can be written at once.
+        let mut taken: Vec<Vec<T>> = targets.iter().map(|(i, _)| std::mem::take(&mut before[*i])).collect();
+        let dx =
+            targets.iter().zip(&mut taken).map(|((i, add), buffer)| add.map(|add| Target { to: &mut buffer[..batch * lens[*i]], add }));
+        let slopes = Slopes { x: &x, y, dy: &mut rest[0][..batch * lens[*output]], dx: dx.collect() };
+        let tensors: Vec<&Tensor> =
+            parameters.iter().zip(states.iter()).flat_map(|(p, states)| std::iter::once(p.as_tensor()).chain(states)).collect();
+        let count = parameters.len();
+        let squares = edit_all::<T, _>(&tensors, |open| {
+            let each = open.len().checked_div(count).unwrap_or(0);
+            let mut open = open.into_iter();
+            let mut parameters: Vec<Parameter<'_, T>> = vec![];
+            while let Some(weights) = open.next() {
+                parameters.push(Parameter::new(weights, open.by_ref().take(each - 1).collect(), rule));
+            }
+            kernel.backward(&pass, slopes, &mut parameters)
+        })?;
+        for ((i, _), buffer) in targets.iter().zip(taken) {
+            before[*i] = buffer;
+        }
+        Ok(squares)
     }
 }
 

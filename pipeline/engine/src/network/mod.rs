@@ -63,6 +63,9 @@ impl Structure {
             if let Some(later) = node.inputs.iter().find(|input| **input > i) {
                 return Err(at(format!("takes from layer {later}, which does not stand before it")));
             }
+            if (1..node.inputs.len()).any(|at| node.inputs[..at].contains(&node.inputs[at])) {
+                return Err(at("takes twice from the same layer".into()));
+            }
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|input| &shapes[*input][..]).collect();
             let op = layer::new(&node.layer, &inputs, classes).map_err(at)?;
             shapes.push(op.output());

@@ -202,6 +202,10 @@ fn layers_that_do_not_fit_are_named() {
     let mut graph = Graph::chain([Layer::Flatten, dense(Units::Classes)]);
     graph.add(dense(Units::Classes), &[1]);
     assert_eq!(Structure::new(&graph, &[28, 28, 1], 10).err().unwrap().to_string(), "nothing takes from layer 2 (dense classes)");
+    let mut twice = Graph::chain([pool(2)]);
+    twice.add(Layer::Concat, &[1, 1]);
+    let text = Structure::new(&twice, &[28, 28, 1], 10).err().unwrap().to_string();
+    assert_eq!(text, "layer 2 (concat): takes twice from the same layer");
     graph.nodes[0].inputs = vec![3];
     let text = Structure::new(&graph, &[28, 28, 1], 10).err().unwrap().to_string();
     assert_eq!(text, "layer 1 (flatten): takes from layer 3, which does not stand before it");
