@@ -101,6 +101,7 @@ pub fn kernels() -> Vec<Work> {
         conv("conv 5×5, 30×30×128 → 256", [30, 30, 128], &valid(5), 256, 2, true),
         dense("dense 784 → 128", 784, 128, 32, false),
         dense("dense 1568 → 64", 1568, 64, 32, true),
+        dense("dense 173056 → 512", 173_056, 512, 32, true),
     ];
     all.push(pool("max-pool 2×2, 28×28×16", [28, 28, 16], &model::Window::square(2, 2, model::Padding::Valid), 32));
     all.push(pool("max-pool 3×3 stride 1, 28×28×32", [28, 28, 32], &same(3), 32));

@@ -17,8 +17,10 @@ use super::tile::{Left, Right, Segment, Size, Start, panel_product};
 
 /// Weights up to this many get partial gradients by groups of images; larger ones are cut by window instead.
 const SMALL: usize = 65_536;
-/// Window places whose gradient one task computes.
-const ROWS: usize = 48;
+/// Window places whose gradient one task computes; each task reads the whole batch.
+const ROWS: usize = 160;
+/// Numbers in a panel of weights beyond which it is taken in parts.
+const LARGE: usize = 65_536;
 
 /// A convolution with bias and optional ReLU, and the memory that it works in.
 pub(crate) struct Conv<T> {
@@ -77,6 +79,11 @@ impl<T: Real> Conv<T> {
     /// Numbers in an image with padded rows.
     fn source_len(&self) -> usize {
         self.g.input[0] * self.g.input[1] * padded_width(&self.g) * self.g.channels
+    }
+
+    /// Whether the gradient to the weights is summed up image by image; else [`Conv::finish`] needs all of `dz`.
+    pub(crate) fn has_few_weights(&self) -> bool {
+        self.g.window_len() * self.filters <= SMALL
     }
 
     fn out_len(&self) -> usize {
@@ -153,9 +160,7 @@ impl<T: Real> Conv<T> {
             let left = Left { values: from, row: g.stride[2] * g.channels, step: 1 };
             for (first, columns) in panels.iter() {
                 let right = Right { values: panels.panel(weights, first, g.window_len()), pitch: panels.pitch() };
-                for (segments, y) in rows.iter().zip(y.chunks_exact_mut(g.output[2] * filters)) {
-                    panel_product(&mut y[first..], filters, size(columns), left, right, segments, Start::Bias(&b[first..]), relu);
-                }
+                image_product(y, filters, first, size(columns), left, right, rows, Start::Bias(&b[first..]), relu);
             }
         }
     }
@@ -175,7 +180,7 @@ impl<T: Real> Conv<T> {
             turn(team, &self.g, filters, &turned_panels, w, &mut self.turned);
         }
         let (groups, weights) = (groups(batch).0, w.len());
-        let is_small = weights <= SMALL;
+        let is_small = self.has_few_weights();
         let bias = Parts::new(room(&mut self.partial_bias, groups * filters));
         let partial = Parts::new(room(&mut self.partial, if is_small { groups * weights } else { weights }));
         let (g, relu, turned, padded) = (&self.g, self.relu, &self.turned, &self.padded);
@@ -203,8 +208,8 @@ impl<T: Real> Conv<T> {
         }
     }
 
-    /// Learns, when all images have been through [`Conv::backward_images`]; `dz` is what that has left in `dy`. Returns the
-    /// gradients' sum of squares.
+    /// Learns, when all images have been through [`Conv::backward_images`]; `dz` is what that has left in `dy`, and is not read
+    /// if the weights are few. Returns the gradients' sum of squares.
     pub(crate) fn finish(
         &mut self,
         team: &Team,
@@ -217,8 +222,8 @@ impl<T: Real> Conv<T> {
         let (source, out, filters, weights) = (self.source_len(), self.out_len(), self.filters, w.len());
         let work = self.work(batch);
         let groups = groups(batch).0;
+        let is_small = self.has_few_weights();
         let partial_bias = &mut self.partial_bias[..groups * filters];
-        let is_small = weights <= SMALL;
         let partial = &mut self.partial[..if is_small { groups * weights } else { weights }];
         if !is_small {
             let (g, window_rows) = (&self.g, &self.window_rows);
@@ -319,11 +324,49 @@ fn input_gradient<T: Real>(
         let size = |columns| Size { rows: g.input[2], columns, depth: g.kernel[2] * filters };
         for (first, columns) in panels.iter() {
             let right = Right { values: panels.panel(turned, first, turned_rows), pitch: panels.pitch() };
-            for (segments, dx) in rows.iter().zip(dx.chunks_exact_mut(g.input[2] * g.channels)) {
-                panel_product(&mut dx[first..], g.channels, size(columns), left, right, segments, start, false);
-            }
+            image_product(dx, g.channels, first, size(columns), left, right, rows, start, false);
         }
     });
+}
+
+/// The panel products of all rows of an image, for the columns from `first` on.
+///
+/// A panel that would leave the second-level cache between two rows is taken window row by window row.
+#[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
+fn image_product<T: Real>(
+    out: &mut [T],
+    pitch: usize,
+    first: usize,
+    size: Size,
+    left: Left<'_, T>,
+    right: Right<'_, T>,
+    rows: &[Vec<Segment>],
+    start: Start<'_, T>,
+    relu: bool,
+) {
+    let step = size.depth * right.pitch;
+    let window_rows = right.values.len().div_ceil(step);
+    if right.values.len() <= LARGE || window_rows == 1 {
+        for (segments, out) in rows.iter().zip(out.chunks_exact_mut(size.rows * pitch)) {
+            panel_product(&mut out[first..], pitch, size, left, right, segments, start, relu);
+        }
+        return;
+    }
+    for window_row in 0..window_rows {
+        for (segments, out) in rows.iter().zip(out.chunks_exact_mut(size.rows * pitch)) {
+            match segments.iter().position(|segment| segment.b == window_row * step) {
+                Some(at) => {
+                    let start = if at == 0 { start } else { Start::Output };
+                    let relu = relu && at + 1 == segments.len();
+                    panel_product(&mut out[first..], pitch, size, left, right, &segments[at..=at], start, relu);
+                }
+                None if segments.is_empty() && window_row == 0 => {
+                    panel_product(&mut out[first..], pitch, size, left, right, &[], start, relu);
+                }
+                None => {}
+            }
+        }
+    }
 }
 
 /// Places each gradient of an output row where the turned window finds it: output o at o · stride + kernel − 1 − padding, zeros

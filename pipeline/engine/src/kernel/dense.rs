@@ -9,6 +9,7 @@ use super::elementwise::{mask_and_sum, sum_parts};
 use super::learn::{Parameter, Target};
 use super::memory::room;
 use super::panels::Panels;
+use super::simd::prefetch;
 use super::team::{Parts, Team};
 use super::tile::{Left, Right, Segment, Size, Start, panel_product};
 
@@ -22,6 +23,8 @@ const DEPTH: usize = 64;
 const FAR: usize = 1024;
 /// Weights that are learned at a time.
 const BLOCK: usize = 16_384;
+/// Blocks that are one task.
+const BLOCKS: usize = 8;
 /// Examples that are multiplied at a time for the gradient to the weights.
 const EXAMPLES: usize = 256;
 
@@ -34,12 +37,14 @@ pub(crate) struct Dense<T> {
     relu: bool,
     partial: Vec<T>,
     bias: Vec<T>,
+    /// The gradient behind the ReLU, outputs first.
+    turned: Vec<T>,
     squares: Vec<f64>,
 }
 
 impl<T: Real> Dense<T> {
     pub(crate) fn new(inputs: usize, outputs: usize, relu: bool) -> Self {
-        Dense { inputs, outputs, relu, partial: vec![], bias: vec![], squares: vec![] }
+        Dense { inputs, outputs, relu, partial: vec![], bias: vec![], turned: vec![], squares: vec![] }
     }
 
     /// Numbers of memory for a batch in training.
@@ -65,6 +70,8 @@ impl<T: Real> Dense<T> {
                 let start = if from > start { Start::Output } else { Start::Zero };
                 gathered(x, inputs, batch, from, depth, |left| {
                     for (first, columns) in panels.iter() {
+                        // Each panel asks for its share of the next stretch of rows.
+                        prefetch(w, (from + depth) * outputs + first * depth, columns * depth);
                         let right = Right { values: &w[from * outputs + first..], pitch: outputs };
                         let size = Size { rows: batch, columns, depth };
                         panel_product(&mut sums[first..], outputs, size, left, right, &WHOLE, start, false);
@@ -101,35 +108,45 @@ impl<T: Real> Dense<T> {
         bias.fill(T::zero());
         mask_and_sum(self.relu.then_some(y), dy, bias);
         let dz = &*dy;
-        // A multiple of the tile heights and panel widths, where there are enough inputs.
+        // Whole vectors of inputs, where there are enough.
         let block = (BLOCK / outputs).next_multiple_of(32).min(inputs);
-        let blocks = inputs.div_ceil(block);
-        if self.squares.len() < blocks {
-            self.squares.resize(blocks, 0.0);
+        // Neighbouring blocks are one task, so that the next one can be fetched while this one is worked on.
+        let task = (block * BLOCKS).min(inputs);
+        let tasks = inputs.div_ceil(task);
+        if self.squares.len() < tasks {
+            self.squares.resize(tasks, 0.0);
         }
-        let squares = &mut self.squares[..blocks];
+        let squares = &mut self.squares[..tasks];
         let (add, dx) = match dx {
             Some(target) => (target.add, Some(Parts::new(target.to))),
             None => (false, None),
         };
+        let turned = if dx.is_some() { turn(dz, outputs, room(&mut self.turned, batch * outputs)) } else { &[] };
         let work = batch * inputs * outputs;
         let (squares_parts, weights) = (Parts::new(&mut *squares), &*w);
-        team.run(blocks, if dx.is_some() { 2 * work } else { work } + 4 * inputs * outputs, |task| {
-            let start = task * block;
-            let rows = block.min(inputs - start);
-            if let Some(dx) = &dx {
-                // SAFETY: every task has its own rows of weights, and so its own inputs.
-                let w = unsafe { weights.block(start * outputs, rows * outputs) };
-                input_gradient(w, outputs, batch, dz, add, |i, first, len| {
+        team.run(tasks, if dx.is_some() { 2 * work } else { work } + 4 * inputs * outputs, |at| {
+            let mut sum = 0.0;
+            let end = ((at + 1) * task).min(inputs);
+            for start in (at * task..end).step_by(block) {
+                let rows = block.min(end - start);
+                let next = start + rows..(start + 2 * rows).min(end);
+                weights.prefetch(next.start * outputs, next.len() * outputs);
+                if let Some(dx) = &dx {
+                    // SAFETY: every task has its own rows of weights, and so its own inputs.
+                    let w = unsafe { weights.block(start * outputs, rows * outputs) };
+                    input_gradient(w, outputs, batch, turned, add, |i, first, len| {
+                        // SAFETY: as above.
+                        unsafe { dx.range(i * inputs + start + first, len) }
+                    });
+                }
+                T::with(rows * outputs, |gradient| {
+                    weight_gradient(x, inputs, start, rows, dz, outputs, batch, gradient);
                     // SAFETY: as above.
-                    unsafe { dx.range(i * inputs + start + first, len) }
+                    sum += unsafe { weights.learn_block(start * outputs, gradient) };
                 });
             }
-            T::with(rows * outputs, |gradient| {
-                weight_gradient(x, inputs, start, rows, dz, outputs, batch, gradient);
-                // SAFETY: as above.
-                unsafe { squares_parts.range(task, 1)[0] = weights.learn_block(start * outputs, gradient) };
-            });
+            // SAFETY: every task has its own sum.
+            unsafe { squares_parts.range(at, 1)[0] = sum };
         });
         squares.iter().sum::<f64>() + b.learn(team, bias)
     }
@@ -148,40 +165,48 @@ fn gathered<T: Real>(x: &[T], inputs: usize, batch: usize, from: usize, depth: u
     });
 }
 
-/// Gradient to the inputs whose rows of weights are `w`; `to(example, first, len)` is where it goes.
+/// Writes dz \[batch, outputs\] as \[outputs, batch\].
+fn turn<'t, T: Real>(dz: &[T], outputs: usize, to: &'t mut [T]) -> &'t [T] {
+    let batch = dz.len() / outputs;
+    for (i, dz) in dz.chunks_exact(outputs).enumerate() {
+        for (to, dz) in to[i..].iter_mut().step_by(batch).zip(dz) {
+            *to = *dz;
+        }
+    }
+    to
+}
+
+/// Gradient to the inputs whose rows of weights are `w`, from the turned dz; `to(example, first, len)` is where it goes.
+///
+/// Computed as w · dzᵀ, so that the weights are read as they are, and only this small product is turned.
 fn input_gradient<'d, T: Real + 'd>(
     w: &[T],
     outputs: usize,
     batch: usize,
-    dz: &[T],
+    turned: &[T],
     add: bool,
     to: impl Fn(usize, usize, usize) -> &'d mut [T],
 ) {
-    let panels = Panels::<T>::new(w.len() / outputs);
-    let width = panels.width();
-    T::with((outputs + batch) * width, |scratch| {
-        let (turned, products) = scratch.split_at_mut(outputs * width);
+    let rows = w.len() / outputs;
+    let panels = Panels::<T>::new(batch);
+    T::with(rows * panels.width(), |products| {
         for (first, columns) in panels.iter() {
-            for (c, w) in w[first * outputs..(first + columns) * outputs].chunks_exact(outputs).enumerate() {
-                for (turned, w) in turned[c..].iter_mut().step_by(width).zip(w) {
-                    *turned = *w;
-                }
-            }
             let depth = if outputs > FAR { DEPTH } else { outputs };
             for from in (0..outputs).step_by(depth) {
                 let depth = depth.min(outputs - from);
                 let start = if from > 0 { Start::Output } else { Start::Zero };
-                gathered(dz, outputs, batch, from, depth, |left| {
-                    let right = Right { values: &turned[from * width..], pitch: width };
-                    panel_product(products, width, Size { rows: batch, columns, depth }, left, right, &WHOLE, start, false);
+                gathered(w, outputs, rows, from, depth, |left| {
+                    let right = Right { values: &turned[from * batch + first..], pitch: batch };
+                    panel_product(products, columns, Size { rows, columns, depth }, left, right, &WHOLE, start, false);
                 });
             }
-            for (i, product) in products.chunks_exact(width).enumerate() {
-                let to = to(i, first, columns);
+            for i in 0..columns {
+                let products = products[i..].iter().step_by(columns);
+                let to = to(first + i, 0, rows).iter_mut();
                 if add {
-                    to.iter_mut().zip(product).for_each(|(to, x)| *to += *x);
+                    to.zip(products).for_each(|(to, x)| *to += *x);
                 } else {
-                    to.copy_from_slice(&product[..columns]);
+                    to.zip(products).for_each(|(to, x)| *to = *x);
                 }
             }
         }

@@ -25,23 +25,21 @@ impl<T: Real> Program<T> for MaskAndSum<'_, T> {
         unsafe {
             for first in (0..channels).step_by(V::LANES) {
                 let width = V::LANES.min(channels - first);
-                // Four sums, so that an addition need not wait for the one before it.
-                let mut sums = [V::zero(); 4];
+                // Two sums, so that an addition need not wait for the one before it.
+                let mut sums = [V::zero(); 2];
                 let pixels = self.dy.len() / channels;
-                for group in (0..pixels).step_by(4) {
-                    for (i, sum) in sums.iter_mut().enumerate().take(pixels - group) {
-                        let at = (group + i) * channels + first;
-                        let to = self.dy.as_mut_ptr().add(at);
-                        let mut dz = V::load_first(to, width);
-                        if let Some(y) = self.y {
-                            let zero = V::zero();
-                            [dz, _] = V::load_first(y.as_ptr().add(at), width).if_exceeds(zero, [(dz, zero), (zero, zero)]);
-                            dz.store_first(to, width);
-                        }
-                        *sum = sum.add(dz);
+                for pixel in 0..pixels {
+                    let at = pixel * channels + first;
+                    let to = self.dy.as_mut_ptr().add(at);
+                    let mut dz = V::load_first(to, width);
+                    if let Some(y) = self.y {
+                        let zero = V::zero();
+                        [dz, _] = V::load_first(y.as_ptr().add(at), width).if_exceeds(zero, [(dz, zero), (zero, zero)]);
+                        dz.store_first(to, width);
                     }
+                    sums = [sums[1], sums[0].add(dz)];
                 }
-                let sum = sums[0].add(sums[1]).add(sums[2].add(sums[3]));
+                let sum = sums[0].add(sums[1]);
                 let to = self.sums.as_mut_ptr().add(first);
                 V::load_first(to, width).add(sum).store_first(to, width);
             }

@@ -77,12 +77,16 @@ pub(crate) fn forward_images<T: Real>(
 }
 
 /// Runs stages one after another for every image, with the outputs in `values` and the gradients to them in `gradients`.
+///
+/// Gradients to `passing` buffers are not kept: they are written and used within the stages, and stay in the cache.
+#[expect(clippy::too_many_arguments, reason = "what a pass works on")]
 pub(crate) fn backward_images<T: Real>(
     team: &Team,
     batch: usize,
     work: usize,
     values: &[Vec<T>],
     gradients: &mut [Vec<T>],
+    passing: &[usize],
     lens: &[usize],
     stages: &[BackwardStage<'_, T>],
 ) {
@@ -92,16 +96,29 @@ pub(crate) fn backward_images<T: Real>(
         wanted.sort_unstable();
         assert!(wanted.windows(2).all(|pair| pair[0] != pair[1]), "a stage uses each gradient once");
     }
+    let mut starts = vec![None; lens.len()];
+    let mut total = 0;
+    for buffer in passing {
+        starts[*buffer] = Some(total);
+        total += lens[*buffer];
+    }
     let parts: Vec<Parts<'_, T>> = gradients.iter_mut().map(|buffer| Parts::new(buffer)).collect();
     each(team, batch, work, |image| {
-        let value = |buffer: usize| &values[buffer][image.index * lens[buffer]..(image.index + 1) * lens[buffer]];
-        // SAFETY: images are kept apart by their index, and a stage uses each gradient once (checked above).
-        let gradient = |buffer: usize| unsafe { parts[buffer].range(image.index * lens[buffer], lens[buffer]) };
-        for stage in stages {
-            let x: Vec<&[T]> = stage.inputs.iter().map(|(buffer, _)| value(*buffer)).collect();
-            let dx = stage.inputs.iter().map(|(buffer, add)| add.map(|add| Target { to: gradient(*buffer), add })).collect();
-            (stage.run)(image, Slopes { x: &x, y: value(stage.output), dy: gradient(stage.output), dx });
-        }
+        T::with(total, |scratch| {
+            let scratch = Parts::new(scratch);
+            let value = |buffer: usize| &values[buffer][image.index * lens[buffer]..(image.index + 1) * lens[buffer]];
+            let gradient = |buffer: usize| match starts[buffer] {
+                // SAFETY: buffers are kept apart by their start, and a stage uses each gradient once (checked above).
+                Some(start) => unsafe { scratch.range(start, lens[buffer]) },
+                // SAFETY: images are kept apart by their index, and a stage uses each gradient once.
+                None => unsafe { parts[buffer].range(image.index * lens[buffer], lens[buffer]) },
+            };
+            for stage in stages {
+                let x: Vec<&[T]> = stage.inputs.iter().map(|(buffer, _)| value(*buffer)).collect();
+                let dx = stage.inputs.iter().map(|(buffer, add)| add.map(|add| Target { to: gradient(*buffer), add })).collect();
+                (stage.run)(image, Slopes { x: &x, y: value(stage.output), dy: gradient(stage.output), dx });
+            }
+        });
     });
 }
 

@@ -55,6 +55,14 @@ impl<'a, T: Real> Parameter<'a, T> {
         unsafe { self.weights.range(start, len) }
     }
 
+    /// Asks for weights and what is remembered of them, which will be used soon.
+    pub(super) fn prefetch(&self, start: usize, len: usize) {
+        self.weights.prefetch(start, len);
+        for state in &self.state {
+            state.prefetch(start, len);
+        }
+    }
+
     /// Learns from the gradient of the weights from `start` on; returns the gradient's sum of squares.
     ///
     /// # Safety

@@ -147,9 +147,14 @@ impl<T: Real> Pool<T> {
 
     /// What computes the gradient to one image of the last forward pass.
     pub(crate) fn backward_images(&self) -> impl Fn(usize, &[T], Target<'_, T>) + Sync + '_ {
-        let Pool { g, pooling, outputs, numbers, shares, places, .. } = self;
+        let Pool { g, pooling, windows, outputs, numbers, shares, places, .. } = self;
         let out = g.output_pixels() * g.channels;
+        let is_tiling = g.kernel == g.stride && g.before == [0; 3] && (0..3).all(|d| g.output[d] * g.kernel[d] == g.input[d]);
         move |i, dy, Target { to, add }| {
+            if is_tiling && *pooling == Pooling::Max {
+                let places = &places[i * out..(i + 1) * out];
+                return run(TileMaxima { channels: g.channels, windows, dy, places, numbers, dx: to, add });
+            }
             let spread = Spread { channels: g.channels, outputs, dy, dx: to, add };
             match pooling {
                 Pooling::Max => run(SpreadMaxima { spread, places: &places[i * out..(i + 1) * out], numbers, stride: g.stride[2] }),
@@ -309,6 +314,45 @@ impl<T: Real> Program<T> for SpreadMaxima<'_, T> {
                     }
                 }
                 sum.store_first(to.as_mut_ptr(), lanes);
+            },
+        );
+    }
+}
+
+/// The gradient to an image of which maxima were taken, by windows that cover each pixel once.
+struct TileMaxima<'a, T> {
+    channels: usize,
+    windows: &'a Reach,
+    dy: &'a [T],
+    places: &'a [T],
+    numbers: &'a [T],
+    dx: &'a mut [T],
+    add: bool,
+}
+
+impl<T: Real> Program<T> for TileMaxima<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<T>>(self) {
+        let TileMaxima { channels, windows, dy, places, numbers, dx, add } = self;
+        windows.each_group(
+            channels,
+            V::LANES,
+            #[inline(always)]
+            // SAFETY: the caller grants the instructions; slicing checks that each group of channels lies inside its image.
+            |first, lanes, rows, (columns, place), pixel| unsafe {
+                let from = pixel * channels + first;
+                let dy = V::load_first(dy[from..from + lanes].as_ptr(), lanes);
+                let found = V::load_first(places[from..from + lanes].as_ptr(), lanes);
+                for row in rows {
+                    let mut to = (row.start + columns.start) * channels + first;
+                    for number in &numbers[row.place + place..][..columns.len()] {
+                        let to_here = &mut dx[to..to + lanes];
+                        let gradient = found.if_equal(V::splat(*number), dy);
+                        let gradient = if add { V::load_first(to_here.as_ptr(), lanes).add(gradient) } else { gradient };
+                        gradient.store_first(to_here.as_mut_ptr(), lanes);
+                        to += channels;
+                    }
+                }
             },
         );
     }

@@ -215,12 +215,13 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_first(from: *const f32, n: usize) -> Self {
             // SAFETY: see above; masked lanes are not read.
-            Avx512(unsafe { _mm512_maskz_loadu_ps(first(n), from) })
+            Avx512(unsafe { if n == 16 { _mm512_loadu_ps(from) } else { _mm512_maskz_loadu_ps(first(n), from) } })
         }
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, n: usize) {
+            // Masked stores are slow on some processors.
             // SAFETY: see above; masked lanes are not written.
-            unsafe { _mm512_mask_storeu_ps(to, first(n), self.0) }
+            unsafe { if n == 16 { _mm512_storeu_ps(to, self.0) } else { _mm512_mask_storeu_ps(to, first(n), self.0) } }
         }
         #[inline(always)]
         unsafe fn mul_add(self, b: Self, c: Self) -> Self {
@@ -295,12 +296,12 @@ mod x86 {
         #[inline(always)]
         unsafe fn load_first(from: *const f32, n: usize) -> Self {
             // SAFETY: see above; masked lanes are not read.
-            Avx2(unsafe { _mm256_maskload_ps(from, mask(n)) })
+            Avx2(unsafe { if n == 8 { _mm256_loadu_ps(from) } else { _mm256_maskload_ps(from, mask(n)) } })
         }
         #[inline(always)]
         unsafe fn store_first(self, to: *mut f32, n: usize) {
             // SAFETY: see above; masked lanes are not written.
-            unsafe { _mm256_maskstore_ps(to, mask(n), self.0) }
+            unsafe { if n == 8 { _mm256_storeu_ps(to, self.0) } else { _mm256_maskstore_ps(to, mask(n), self.0) } }
         }
         #[inline(always)]
         unsafe fn mul_add(self, b: Self, c: Self) -> Self {
@@ -404,6 +405,23 @@ thread_local! {
 pub(super) fn run<T: Lanes>(program: impl Program<T>) {
     // SAFETY: `best` found the instructions on this processor.
     unsafe { T::run(Isa::best(), program) }
+}
+
+/// Asks for numbers (as far as there are so many) that will be used soon: what is far apart, the processor does not foresee.
+pub(super) fn prefetch<T>(values: &[T], start: usize, len: usize) {
+    let start = start.min(values.len());
+    prefetch_from(values[start..].as_ptr(), len.min(values.len() - start));
+}
+
+/// Asks for `len` numbers, into the second-level cache.
+pub(super) fn prefetch_from<T>(start: *const T, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..len * size_of::<T>()).step_by(64) {
+        // SAFETY: a prefetch reads nothing; it may name any address.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(start.cast::<i8>().wrapping_add(line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
 }
 
 /// Runs a loop that was compiled for the best instruction set of this processor.

@@ -215,6 +215,14 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
+impl<T> Parts<'_, T> {
+    /// Asks for numbers that will be used soon.
+    pub(super) fn prefetch(&self, start: usize, len: usize) {
+        let len = len.min(self.len.saturating_sub(start));
+        super::simd::prefetch_from(self.start.wrapping_add(start.min(self.len)), len);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

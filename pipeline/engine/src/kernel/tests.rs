@@ -244,7 +244,8 @@ fn convolutions_of_the_models() {
     image(14, 16, 32, 3, Padding::Same);
     image(7, 64, 64, 1, Padding::Valid);
     image(6, 8, 16, 5, Padding::Same);
-    // Weights above `SMALL` are cut by window.
+    // Weights above `SMALL` are cut by window, and panels above `LARGE` are taken in parts.
+    image(5, 300, 40, 3, Padding::Same);
     image(7, 64, 130, 3, Padding::Valid);
 }
 

@@ -119,6 +119,10 @@ impl<T: Real> Kernel<T> for kernel::Conv<T> {
         Some(Box::new(move |image, slopes| run(image, slopes.x[0], slopes.y, slopes.dy, slopes.dx.into_iter().flatten().next())))
     }
 
+    fn keeps_slopes(&self) -> bool {
+        !self.has_few_weights()
+    }
+
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
         let [w, b] = parameters else { unreachable!("weights and bias") };
         self.finish(pass.team, pass.batch, slopes.x[0], slopes.dy, w, b)

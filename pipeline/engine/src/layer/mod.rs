@@ -62,6 +62,11 @@ pub(crate) trait Kernel<T>: Send {
     /// For a layer that takes one image at a time: what computes its gradients to the inputs. `is_inner`: they are wanted.
     fn backward_images<'a>(&'a mut self, pass: &Pass<'a>, parameters: &'a [&'a [T]], is_inner: bool) -> Option<BackwardImage<'a, T>>;
 
+    /// For a layer that takes one image at a time: whether `backward` needs the gradients to all outputs of the batch.
+    fn keeps_slopes(&self) -> bool {
+        false
+    }
+
     /// The backward pass of a batch: writes the gradients to the inputs that have a target, learns, and returns the sum of
     /// squares of the gradients to the parameters. If all images have been through [`Kernel::backward_images`], no input has a
     /// target any more, and only learning is left.

@@ -159,9 +159,6 @@ impl<T: Element> Kernels<T> {
 
     /// See [`Network::backward`].
     pub(crate) fn backward(&mut self, rule: Option<&dyn Apply<T>>) -> Result<f64> {
-        for (gradient, len) in self.gradients.iter_mut().zip(&self.lens) {
-            room(gradient, self.batch * len);
-        }
         let needed = |node: &usize| self.needs_gradient[self.nodes[*node].output];
         let order: Vec<usize> = (0..self.nodes.len()).rev().filter(needed).collect();
         // Whether a gradient has been written into a buffer; the next ones are added.
@@ -173,8 +170,15 @@ impl<T: Element> Kernels<T> {
                 let target = |i: &usize| (*i, self.needs_gradient[*i].then(|| std::mem::replace(&mut written[*i], true)));
                 targets.push(self.nodes[*node].inputs.iter().map(target).collect());
             }
+            // A gradient that is written and used within the run need not be kept.
+            let first_written: Vec<usize> = targets.iter().flatten().filter(|(_, add)| *add == Some(false)).map(|(i, _)| *i).collect();
+            let passes = |node: &&Node<T>| node.by_image && first_written.contains(&node.output) && !node.kernel.keeps_slopes();
+            let passing: Vec<usize> = run.iter().map(|node| &self.nodes[*node]).filter(passes).map(|node| node.output).collect();
+            for buffer in first_written.iter().filter(|buffer| !passing.contains(buffer)) {
+                room(&mut self.gradients[*buffer], self.batch * self.lens[*buffer]);
+            }
             if self.nodes[run[0]].by_image {
-                self.backward_by_image(&run, targets)?;
+                self.backward_by_image(&run, targets, &passing)?;
                 targets = run.iter().map(|node| self.nodes[*node].inputs.iter().map(|i| (*i, None)).collect()).collect();
             }
             for (node, targets) in run.into_iter().zip(targets) {
@@ -185,7 +189,7 @@ impl<T: Element> Kernels<T> {
     }
 
     /// Gradients to the inputs of a run of layers (last layer first) that take one image at a time.
-    fn backward_by_image(&mut self, run: &[usize], targets: Vec<Vec<(usize, Option<bool>)>>) -> Result<()> {
+    fn backward_by_image(&mut self, run: &[usize], targets: Vec<Vec<(usize, Option<bool>)>>, passing: &[usize]) -> Result<()> {
         let Kernels { nodes, lens, values, gradients, batch, team, .. } = self;
         let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
         let (mut tensors, mut layers): (Vec<&Tensor>, Vec<_>) = (vec![], vec![]);
@@ -205,7 +209,7 @@ impl<T: Element> Kernels<T> {
                     cost += 2 * work * batch;
                 }
             }
-            backward_images(pass.team, batch, cost, values, gradients, lens, &stages);
+            backward_images(pass.team, batch, cost, values, gradients, passing, lens, &stages);
         })
     }
 
@@ -221,7 +225,10 @@ impl<T: Element> Kernels<T> {
         let mut taken: Vec<Vec<T>> = targets.iter().map(|(i, _)| std::mem::take(&mut before[*i])).collect();
         let dx =
             targets.iter().zip(&mut taken).map(|((i, add), buffer)| add.map(|add| Target { to: &mut buffer[..batch * lens[*i]], add }));
-        let slopes = Slopes { x: &x, y, dy: &mut rest[0][..batch * lens[*output]], dx: dx.collect() };
+        let kept = batch * lens[*output];
+        // Empty if it was not kept, because nobody needs it.
+        let dy = if rest[0].len() < kept { &mut [] } else { &mut rest[0][..kept] };
+        let slopes = Slopes { x: &x, y, dy, dx: dx.collect() };
         let tensors: Vec<&Tensor> =
             parameters.iter().zip(states.iter()).flat_map(|(p, states)| std::iter::once(p.as_tensor()).chain(states)).collect();
         let count = parameters.len();
