@@ -167,6 +167,7 @@ impl<T: Real> Conv<T> {
 
     /// What computes the gradient to one image, and, if the weights are few, adds up the gradients to weights and bias.
     /// `dy` is overwritten by the gradient behind the ReLU. Images of a group have to come in order, on one thread.
+    #[expect(clippy::type_complexity, reason = "a function that nobody names")]
     pub(crate) fn backward_images<'a>(
         &'a mut self,
         team: &Team,

@@ -23,7 +23,7 @@ const DEPTH: usize = 64;
 const FAR: usize = 1024;
 /// Weights that are learned at a time.
 const BLOCK: usize = 16_384;
-/// Blocks that are one task.
+/// Most blocks that are one task.
 const BLOCKS: usize = 8;
 /// Examples that are multiplied at a time for the gradient to the weights.
 const EXAMPLES: usize = 256;
@@ -111,7 +111,7 @@ impl<T: Real> Dense<T> {
         // Whole vectors of inputs, where there are enough.
         let block = (BLOCK / outputs).next_multiple_of(32).min(inputs);
         // Neighbouring blocks are one task, so that the next one can be fetched while this one is worked on.
-        let task = (block * BLOCKS).min(inputs);
+        let task = (block * (inputs.div_ceil(block) / PARTS).clamp(1, BLOCKS)).min(inputs);
         let tasks = inputs.div_ceil(task);
         if self.squares.len() < tasks {
             self.squares.resize(tasks, 0.0);

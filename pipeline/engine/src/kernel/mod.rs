@@ -40,6 +40,18 @@ pub(crate) use simd::vectorized;
 pub(crate) use team::Team;
 pub(crate) use view::{edit_all, slices};
 
+/// The product of two square matrices by the gemm library, on one thread: what our kernels are measured against.
+pub(crate) fn library_product(side: usize, a: &[f32], b: &[f32], product: &mut [f32]) {
+    assert!([a.len(), b.len(), product.len()].iter().all(|len| *len == side * side), "square matrices of one size");
+    let row = isize::try_from(side).unwrap_or(isize::MAX);
+    // SAFETY: all three are side × side numbers, row by row (checked above), and `product` is borrowed mutably.
+    unsafe {
+        let (a, b, product) = (a.as_ptr(), b.as_ptr(), product.as_mut_ptr());
+        let parallelism = gemm::Parallelism::None;
+        gemm::gemm(side, side, side, product, 1, row, false, a, 1, row, b, 1, row, 0.0, 1.0, false, false, false, parallelism);
+    }
+}
+
 /// Keeps candle from starting its own pool of spinning threads, which would take cores from the runs beside it.
 ///
 /// To be called first thing in `main`, before any other thread exists.

@@ -134,7 +134,7 @@ impl<T: Real> Pool<T> {
     }
 
     /// What computes the output of one image.
-    pub(crate) fn forward_images<'a>(&'a mut self, batch: usize) -> impl Fn(usize, &[T], &mut [T]) + Sync + 'a {
+    pub(crate) fn forward_images(&mut self, batch: usize) -> impl Fn(usize, &[T], &mut [T]) + Sync + '_ {
         let Pool { g, pooling, windows, numbers, shares, places, .. } = self;
         let (channels, out) = (g.channels, g.output_pixels() * g.channels);
         let places = Parts::new(room(places, if *pooling == Pooling::Max { batch * out } else { 0 }));
