@@ -47,9 +47,14 @@ test *args:
 bench *args:
     cargo bench --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}
 
+# Measure what logging a step costs
+bench-log:
+    cargo build --release --quiet --workspace --example log
+    target/release/examples/log
+
 # Compare training steps and a grid with PyTorch and Keras, side by side: makes a Python environment, writes docs/benchmarks.md
 bench-peers *args: _build
-    cargo build --release --quiet --workspace --examples
+    cargo build --release --quiet --workspace --example step
     python3 pipeline/engine/benches/peers/compare.py --out docs/benchmarks.md "$@"
 
 # Formatting, lints, documentation

@@ -62,8 +62,10 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
         None => ", no estimate of time: runs like these are not in the database yet".into(),
     };
     let shared = if planned.shared > 0 { format!("; {} cells of later studies are among them", planned.shared) } else { String::new() };
-    let all = planned.items.len();
-    writeln!(out, "\n{}: {runs} to train ({}), {} to skip{time}{shared}", count_of(all, "run"), count_of(steps, "step"), all - runs)?;
+    let (all, refused) = (planned.items.len(), planned.refused().count());
+    let skipped = all - runs - refused;
+    let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+    writeln!(out, "\n{}: {runs} to train ({}), {skipped} to skip{refused}{time}{shared}", count_of(all, "run"), count_of(steps, "step"))?;
     Ok(ExitCode::SUCCESS)
 }
 

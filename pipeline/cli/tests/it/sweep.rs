@@ -32,20 +32,38 @@ fn every_step_of_every_run_is_in_the_database_and_nothing_is_trained_twice() {
 }
 
 #[test]
-fn the_number_of_jobs_does_not_change_a_bit() {
+fn jobs_and_threads_do_not_change_a_bit() {
     let grid = TINY
         .replace("seeds = 2", "seeds = 3")
         .replace("model = \"mlp\"\nhidden = 8", "model = \"small-cnn\"")
         .replace("epochs = 2", "steps = 5");
-    let results: Vec<Vec<String>> = ["1", "4"]
-        .map(|jobs| {
-            let w = Workspace::new(&grid);
-            w.ok(&["sweep", "-j", jobs]);
-            w.logged()
-        })
-        .into();
-    assert!(results[0].len() > 30);
-    assert_eq!(results[0], results[1]);
+    let logged = |options: &[&str]| {
+        let w = Workspace::new(&grid);
+        w.ok(&[&["sweep"], options].concat());
+        w.logged()
+    };
+    let one = logged(&["-j", "1", "--threads", "1"]);
+    assert!(one.len() > 30);
+    for options in [&["-j", "1", "--threads", "2"][..], &["-j", "2", "--threads", "1"], &["-j", "2", "--threads", "3"], &["-j", "4"], &[]] {
+        assert!(one == logged(options), "{options:?}");
+    }
+}
+
+#[test]
+fn runs_that_cannot_fit_into_memory_are_refused_with_the_figure() {
+    let w = Workspace::new(&TINY.replace("lr = [0.1, 1000]", "hidden = [8, 4096]").replace("hidden = 8\n", "lr = 0.1\n"));
+    let plan = w.ok(&["plan", "--max-memory", "8MiB"]);
+    assert!(plan.contains("needs about 28 MiB of memory, and 8.0 MiB are to be had"), "{plan}");
+    assert!(plan.contains("4 runs: 2 to train (40 steps), 0 to skip, 2 refused"), "{plan}");
+    let sweep = w.run(&["sweep", "--max-memory", "8MiB"]);
+    assert_eq!(sweep.code, Some(1), "{}", sweep.stderr);
+    assert!(sweep.stderr.contains("error: tiny · hidden=4096 · seed 0 needs about 28 MiB of memory"), "{}", sweep.stderr);
+    assert_eq!(w.rows("SELECT outcome, COUNT(*) FROM run GROUP BY outcome"), ["completed,2"]);
+    let sweep = w.run(&["sweep"]);
+    assert_eq!(sweep.code, Some(0), "{}", sweep.stderr);
+    let wrong = w.run(&["sweep", "--max-memory", "8 parsecs"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("expected a number and a unit, such as 512MiB"), "{}", wrong.stderr);
 }
 
 /// A grid that takes some seconds.
