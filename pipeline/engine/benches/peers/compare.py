@@ -451,7 +451,7 @@ def machine():
         "instruction set": platform.machine() + (f" with {' '.join(vectors)}" if vectors else ""),
         "memory": f"{memory:.1f} GiB",
         "system": system,
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
     }
 
 
