@@ -16,7 +16,7 @@ use crate::args::Selection;
 use crate::error::Expected;
 use crate::grids;
 use crate::output::bytes;
-use crate::sweep::resources::{self, Limits as Resources};
+use crate::sweep::resources;
 
 /// A selection of runs, checked.
 pub struct Planned {
@@ -26,7 +26,7 @@ pub struct Planned {
     pub shared: usize,
     pub device: engine::device::Device,
     /// What may be used at a time.
-    pub limits: Resources,
+    pub limits: resources::Limits,
 }
 
 /// One run of a plan. A run that several studies share stands under the first.
@@ -116,7 +116,7 @@ impl Planned {
             None if device.is_cpu() => resources::available_memory(),
             None => u64::MAX,
         };
-        let limits = Resources { jobs, cores, threads, memory };
+        let limits = resources::Limits { jobs, cores, threads, memory };
         let mut planned = Planned { studies, items, shared, device, limits };
         planned.look_up(db, selection, Tracker::is_busy(db))?;
         Ok(planned)

@@ -92,7 +92,13 @@ impl Resources {
 
     /// Divides the cores among the running runs and those that will join them at once.
     fn share(&self, state: &State) {
-        let runs = (state.running.len() + self.needs.len() - state.next).min(self.limits.jobs).max(1);
+        let mut used = state.used;
+        let fits = |need: &&u64| {
+            used += **need;
+            used <= self.limits.memory
+        };
+        let free = self.limits.jobs - state.running.len();
+        let runs = (state.running.len() + self.needs[state.next..].iter().take(free).take_while(fits).count()).max(1);
         for (rank, slot) in state.running.iter().enumerate() {
             let even = self.limits.cores / runs + usize::from(rank < self.limits.cores % runs);
             self.shares[*slot].store(self.limits.threads.unwrap_or(even).max(1), Ordering::Relaxed);
@@ -167,6 +173,7 @@ mod tests {
     fn runs_wait_until_there_is_memory() {
         let resources = Resources::new(LIMITS, vec![60, 60, 1000]);
         let first = next(&resources, 0).unwrap();
+        assert_eq!(resources.threads(0), 2, "what waits for memory gets no core");
         let looked = std::cell::Cell::new(0);
         // Does not fit beside the first: waits until the signal of the second look.
         assert!(resources.next(1, &|| looked.replace(looked.get() + 1) > 0).is_none());
