@@ -74,17 +74,13 @@ CREATE TABLE eval_log (
     loss       REAL,
     accuracy   REAL,
     elapsed_us INTEGER NOT NULL,
-    finite     INTEGER NOT NULL,
+    finite     INTEGER NOT NULL, noise_scale REAL,
     PRIMARY KEY (run_key, split, step)
 ) STRICT, WITHOUT ROWID;
 
 CREATE VIEW step AS
 SELECT run.id AS run_id, l.step, l.epoch, l.examples, l.loss, l.accuracy, l.lr, l.grad_norm, l.elapsed_us / 1000.0 AS elapsed_ms, l.finite
 FROM step_log AS l JOIN run ON run.key = l.run_key;
-
-CREATE VIEW eval AS
-SELECT run.id AS run_id, l.step, l.epoch, l.split, l.examples, l.loss, l.accuracy, l.elapsed_us / 1000.0 AS elapsed_ms, l.finite
-FROM eval_log AS l JOIN run ON run.key = l.run_key;
 
 CREATE VIEW eval_metric AS
 SELECT run_id, split || '_loss' AS metric, 0 AS higher_is_better, step, epoch, elapsed_ms, loss AS value FROM eval
@@ -181,3 +177,41 @@ SELECT
 FROM arm_summary AS a
 JOIN (SELECT DISTINCT study, position, axes FROM study_run) AS sr ON sr.study = a.study AND sr.position = a.position
 WHERE json_extract(sr.axes, '$.lr') IS NOT NULL;
+
+CREATE TABLE position_log (
+    run_key INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+    step    INTEGER NOT NULL,             -- 0 is the start
+    x       REAL,
+    y       REAL,
+    PRIMARY KEY (run_key, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE measurement_log (
+    run_key INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    value   REAL,
+    PRIMARY KEY (run_key, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE picture_log (
+    run_key  INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+    name     TEXT NOT NULL,
+    height   INTEGER NOT NULL,
+    width    INTEGER NOT NULL,
+    channels INTEGER NOT NULL CHECK (channels IN (1, 3)),
+    pixels   BLOB NOT NULL CHECK (length(pixels) = height * width * channels),
+    PRIMARY KEY (run_key, name)
+) STRICT;
+
+CREATE VIEW position AS
+SELECT run.id AS run_id, l.step, l.x, l.y FROM position_log AS l JOIN run ON run.key = l.run_key;
+
+CREATE VIEW measurement AS
+SELECT run.id AS run_id, l.name, l.value FROM measurement_log AS l JOIN run ON run.key = l.run_key;
+
+CREATE VIEW picture AS
+SELECT run.id AS run_id, l.name, l.height, l.width, l.channels, l.pixels FROM picture_log AS l JOIN run ON run.key = l.run_key;
+
+CREATE VIEW eval AS
+SELECT run.id AS run_id, l.step, l.epoch, l.split, l.examples, l.loss, l.accuracy, l.noise_scale, l.elapsed_us / 1000.0 AS elapsed_ms, l.finite
+FROM eval_log AS l JOIN run ON run.key = l.run_key;

@@ -28,13 +28,12 @@ impl<'a> Analysis<'a> {
     pub fn of(data: &'a StudyData) -> Result<Self, Error> {
         let arms = arms(data)?;
         let all: Vec<usize> = (0..arms.len()).collect();
-        Ok(Analysis {
-            data,
-            curves: Curves::of(data)?,
-            layout: Layout::of(data, &arms),
-            verdict: best(&arms, &all, data.study.metric),
-            arms,
-        })
+        let verdict = best(&arms, &all, data.study.metric);
+        let mut analysis = Analysis { data, curves: Curves::of(data)?, layout: Layout::of(data, &arms), verdict, arms };
+        if analysis.mixes_surfaces() {
+            analysis.verdict = None;
+        }
+        Ok(analysis)
     }
 
     /// The metric that decides between arms.
@@ -47,6 +46,31 @@ impl<'a> Analysis<'a> {
     #[must_use]
     pub fn count(&self, state: State) -> usize {
         self.arms.iter().map(|arm| arm.count(state)).sum()
+    }
+
+    /// Whether any run was evaluated; a check measures numbers, and has no curves.
+    #[must_use]
+    pub fn has_evals(&self) -> bool {
+        !self.data.evals.run.is_empty()
+    }
+
+    /// Whether any evaluation has an accuracy; a descent on a surface has none.
+    #[must_use]
+    pub fn has_accuracies(&self) -> bool {
+        self.data.evals.accuracy.iter().any(|accuracy| accuracy.is_finite())
+    }
+
+    /// Whether the arms descend on different surfaces, whose heights say nothing about each other.
+    #[must_use]
+    pub fn mixes_surfaces(&self) -> bool {
+        let Some(axis) = self.data.study.axes.iter().position(|axis| axis == "surface") else { return false };
+        self.arms.iter().any(|arm| arm.axes.get(axis) != self.arms[0].axes.get(axis))
+    }
+
+    /// Whether the runs measured something and were not evaluated.
+    #[must_use]
+    pub fn is_check(&self) -> bool {
+        !self.has_evals() && !self.data.measurements.is_empty()
     }
 
     /// How many different seeds the runs have.

@@ -34,6 +34,8 @@ pub fn study(name: &str, axes: &[&str]) -> StudyData {
         runs: vec![],
         steps: StepColumns::default(),
         evals: EvalColumns::default(),
+        positions: tracker::read::PositionColumns::default(),
+        measurements: vec![],
     }
 }
 
@@ -53,6 +55,7 @@ impl StudyData {
             steps: 0,
             planned_steps: Some(6),
             parameters: Some(7),
+            flops_per_step: Some(90),
             device: None,
             version: None,
             git_commit: None,
@@ -91,6 +94,7 @@ impl StudyData {
         e.epoch.push(epoch);
         e.loss.push(loss);
         e.accuracy.push(accuracy);
+        e.noise_scale.push(f64::NAN);
         e.elapsed_ms.push(step as f64 * 250.0);
     }
 
@@ -142,6 +146,7 @@ impl StudyData {
         pick(&mut e.epoch, &m);
         pick(&mut e.loss, &m);
         pick(&mut e.accuracy, &m);
+        pick(&mut e.noise_scale, &m);
         pick(&mut e.elapsed_ms, &m);
         other
     }

@@ -8,6 +8,7 @@ pub mod analysis;
 pub mod curves;
 mod error;
 pub mod figure;
+pub mod find_lr;
 pub mod frame;
 pub mod layout;
 mod number;

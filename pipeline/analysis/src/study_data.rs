@@ -1,8 +1,9 @@
 //! One study as the tracker's columns: its runs, every step, every evaluation.
 //! Loaded by the report, one study at a time; made by hand in tests. It knows nothing of how it is summed up.
 
+use spec::record::Measurement;
 use tracker::Reader;
-use tracker::read::{EvalColumns, RunRecord, StepColumns, StudyRecord};
+use tracker::read::{EvalColumns, PositionColumns, RunRecord, StepColumns, StudyRecord};
 
 use crate::error::Error;
 
@@ -16,6 +17,10 @@ pub struct StudyData {
     pub steps: StepColumns,
     /// `run` indexes `runs`.
     pub evals: EvalColumns,
+    /// `run` indexes `runs`.
+    pub positions: PositionColumns,
+    /// What runs measured, each with the run's place in `runs`; by run, then by name.
+    pub measurements: Vec<(usize, Measurement)>,
 }
 
 impl StudyData {
@@ -26,6 +31,7 @@ impl StudyData {
     pub fn load(reader: &Reader, study: &StudyRecord) -> Result<Self, Error> {
         let mut data = Self::load_without_steps(reader, study)?;
         data.steps = reader.steps(&data.runs)?;
+        data.positions = reader.positions(&data.runs)?;
         Ok(data)
     }
 
@@ -35,7 +41,14 @@ impl StudyData {
     /// When the database can't be read.
     pub fn load_without_steps(reader: &Reader, study: &StudyRecord) -> Result<Self, Error> {
         let runs = reader.runs(study)?;
-        let evals = reader.evals(&runs)?;
-        Ok(StudyData { study: study.clone(), runs, steps: StepColumns::default(), evals })
+        let (evals, measurements) = (reader.evals(&runs)?, reader.measurements(&runs)?);
+        Ok(StudyData {
+            study: study.clone(),
+            runs,
+            steps: StepColumns::default(),
+            positions: PositionColumns::default(),
+            evals,
+            measurements,
+        })
     }
 }

@@ -73,7 +73,7 @@ fn an_unknown_study_is_named_with_those_that_exist() {
         metric: crate::fixture::ACCURACY,
         targets: vec![],
         axes: vec![],
-        arms: vec![spec::Arm { label: "base".into(), axes: vec![], config: spec::Config::default() }],
+        arms: vec![spec::Arm { label: "base".into(), axes: vec![], config: spec::Config::default(), graph: None }],
         seeds: vec![0, 1],
         source: String::new(),
     };

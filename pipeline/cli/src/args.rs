@@ -54,6 +54,10 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+    /// Show the layers of a model: output shapes, parameters, multiply-adds, memory; or draw it
+    Summary(Summary),
+    /// Find a learning rate: train one arm with the rate rising until the loss explodes
+    FindLr(FindLr),
     /// Print the JSON Schema of grid files, for editors
     Schema,
 }
@@ -181,6 +185,118 @@ pub struct Query {
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Summary {
+    /// A model's name, or a model file
+    pub model: String,
+
+    /// The folder of model files
+    #[arg(long, value_name = "DIR", default_value = "experiments/models")]
+    pub models: PathBuf,
+
+    /// Set a parameter of the model, such as hidden=32 or blocks.inception.reduce=8
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+
+    /// Shape of an example, such as 28x28x1 or 500x7 [default: the model's own, else 28x28x1]
+    #[arg(long, value_name = "SHAPE")]
+    pub input: Option<Shape>,
+
+    /// Number of classes [default: the model's own, else 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub classes: Option<u16>,
+
+    /// Take shape and classes from this dataset
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: SummaryFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SummaryFormat {
+    Table,
+    Csv,
+    Json,
+    Markdown,
+    /// A drawing for Graphviz
+    Dot,
+    /// A drawing
+    Svg,
+}
+
+/// Sizes, written `28x28x1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape(pub Vec<usize>);
+
+impl std::str::FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = |s: &str| s.trim().parse().ok().filter(|n| (1..=1 << 16).contains(n));
+        let sizes: Option<Vec<usize>> = text.split(['x', '×']).map(size).collect();
+        sizes.filter(|s| s.len() <= 4).map(Shape).ok_or_else(|| "must be one to four positive sizes, such as 28x28x1".to_owned())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub struct FindLr {
+    /// A grid file
+    #[arg(value_name = "GRID")]
+    pub grid: PathBuf,
+
+    /// Label of the arm to test, as `pipeline plan` shows it [default: the first]
+    #[arg(long, value_name = "ARM")]
+    pub arm: Option<String>,
+
+    /// The first step's rate
+    #[arg(long, value_name = "RATE", default_value_t = 1e-5, value_parser = positive)]
+    pub from: f64,
+
+    /// The last step's rate
+    #[arg(long, value_name = "RATE", default_value_t = 10.0, value_parser = positive)]
+    pub to: f64,
+
+    /// Optimizer updates
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(30..=1_000_000))]
+    pub steps: u32,
+
+    /// Seed of initial weights and order
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Write the figure (SVG) here
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Print JSON, with the rate and the loss of every step
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+}
+
+/// A learning rate.
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or_else(|| "must be a positive number".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -253,6 +253,7 @@ pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
 }
 
 pub fn schema() -> Result<ExitCode> {
-    write!(std::io::stdout(), "{}", spec::schema::json_schema(Catalog::new(None).vocabulary()))?;
+    let vocabulary = crate::grids::vocabulary(&Catalog::new(None), Path::new("experiments/models"))?;
+    write!(std::io::stdout(), "{}", spec::schema::json_schema(&vocabulary))?;
     Ok(ExitCode::SUCCESS)
 }

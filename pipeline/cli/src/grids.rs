@@ -1,10 +1,14 @@
 //! From grid files to studies.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use engine::Catalog;
-use spec::{Limits, Study};
+use spec::grid::Catalog as _;
+use spec::model::Library;
+use spec::{Limits, Study, Vocabulary};
 
 use crate::error::Expected;
 
@@ -12,7 +16,7 @@ use crate::error::Expected;
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads the given grid files, or every `experiments/*.toml`.
-pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> Result<Vec<Study>> {
+pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Result<Vec<Study>> {
     let found;
     let paths = if paths.is_empty() {
         found = in_folder(Path::new("experiments"))?;
@@ -21,6 +25,8 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> Result<Vec<
         paths
     };
     let mut studies: Vec<Study> = vec![];
+    // Grids of one folder share its models.
+    let mut folders: BTreeMap<PathBuf, WithModels<'_>> = BTreeMap::new();
     for path in paths {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         // Reports are folders, and some disks don't tell A from a.
@@ -29,20 +35,50 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> Result<Vec<
             return Err(Expected::Usage(format!("{a} and {b} would both be the study `{name}`; rename one")).into());
         }
         let text = read(path)?;
-        studies.push(Study::parse(&name, &path.display().to_string(), &text, catalog, limits)?);
+        let folder = path.with_file_name("models");
+        let here = match folders.entry(folder) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let vocabulary = vocabulary(catalog, new.key())?;
+                new.insert(WithModels { catalog, vocabulary })
+            }
+        };
+        studies.push(Study::parse(&name, &path.display().to_string(), &text, here, limits)?);
     }
     Ok(studies)
 }
 
+/// The engine's datasets with the models of a folder.
+struct WithModels<'a> {
+    catalog: &'a Catalog,
+    vocabulary: Vocabulary,
+}
+
+impl spec::grid::Catalog for WithModels<'_> {
+    fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    fn dataset_checksum(&self, dataset: &str) -> Result<String, String> {
+        self.catalog.dataset_checksum(dataset)
+    }
+}
+
+/// What grid files beside the folder `models` can name.
+pub fn vocabulary(catalog: &Catalog, models: &Path) -> anyhow::Result<Vocabulary> {
+    let library = Library::with_folder(models).map_err(|e| Expected::Usage(format!("{}: {e}", models.display())))?;
+    Ok(catalog.vocabulary().with_models(library))
+}
+
 /// A folder that is not there is a typo, not a place without data.
-pub fn check_data_dir(data_dir: Option<&PathBuf>) -> Result<()> {
+pub fn check_data_dir(data_dir: Option<&PathBuf>) -> anyhow::Result<()> {
     match data_dir {
         Some(dir) if !dir.is_dir() => Err(Expected::Usage(format!("--data-dir: {} is not a folder", dir.display())).into()),
         _ => Ok(()),
     }
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| {
         Expected::Usage(format!("{}: {e}; run this where your experiments/ folder is, or name grid files", folder.display()))
     })?;
@@ -60,7 +96,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read(path: &Path) -> Result<String> {
+fn read(path: &Path) -> anyhow::Result<String> {
     let usage = |what: String| Expected::Usage(format!("{}: {what}", path.display()));
     let size = std::fs::metadata(path).map_err(|e| usage(e.to_string()))?.len();
     if size > MAX_BYTES {

@@ -5,10 +5,12 @@ mod commands;
 mod environment;
 mod error;
 mod filter;
+mod find_lr;
 mod grids;
 mod output;
 mod plan;
 mod signals;
+mod summary;
 mod sweep;
 
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Query(query) => commands::query(&args.db, query),
         Command::Show { run } => commands::show(&args.db, run),
         Command::Data { data_dir } => commands::data(data_dir.clone()),
+        Command::Summary(of) => summary::summary(of),
+        Command::FindLr(find) => find_lr::find_lr(args.quiet, find),
         Command::Schema => commands::schema(),
     }
 }

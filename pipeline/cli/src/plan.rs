@@ -34,7 +34,8 @@ pub struct Item {
     pub study: String,
     pub arm: String,
     pub run: RunSpec,
-    pub dataset: Arc<Dataset>,
+    /// What it learns from, if anything.
+    pub dataset: Option<Arc<Dataset>>,
     pub facts: Facts,
     pub action: Action,
     /// Expected training time, if runs like it are in the database.
@@ -81,7 +82,7 @@ impl Planned {
         let times = StepTimes::read(db);
         for study in &studies {
             // The facts depend on the arm alone, not on the seed.
-            let mut facts: BTreeMap<String, (Arc<Dataset>, Facts)> = BTreeMap::new();
+            let mut facts: BTreeMap<String, (Option<Arc<Dataset>>, Facts)> = BTreeMap::new();
             for (arm, run) in study.runs() {
                 let selected = selection.filter.as_ref().is_none_or(|f| f.matches(&study.name, &run.config, run.seed));
                 if !selected {
@@ -92,10 +93,10 @@ impl Planned {
                     continue;
                 }
                 if !facts.contains_key(&arm.label) {
-                    let dataset = catalog.dataset(run.config.text("dataset")?)?;
-                    let plan = engine::Plan::new(&run.config, &dataset, &device)
+                    let dataset = run.config.text("dataset").ok().map(|name| catalog.dataset(name)).transpose()?;
+                    let fitting = engine::facts(&run.config, dataset.as_deref(), &device)
                         .map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
-                    facts.insert(arm.label.clone(), (dataset, plan.facts().clone()));
+                    facts.insert(arm.label.clone(), (dataset, fitting));
                 }
                 let (dataset, facts) = facts[&arm.label].clone();
                 let estimate_ms = times.per_step(&run.config, &facts.device).map(|ms| ms * facts.planned_steps as f64);

@@ -7,7 +7,7 @@ use spec::{Config, Value, model};
 use crate::error::Error;
 use crate::kernel::{BatchNorm, Conv, Dense, Geometry, Parameter, Pool, Pooling, Target, Team, library_product};
 use crate::layer::Path;
-use crate::network::{self, Network, Structure};
+use crate::network::{self, Learn, Network, Structure};
 use crate::optim::{self, Optimizer};
 
 /// A network with a batch of made-up images, to be trained on it again and again.
@@ -21,29 +21,30 @@ pub struct TrainingStep {
 }
 
 impl TrainingStep {
-    /// `model` is one that grid files can name, or `inception-bn`; `stacked-cnn` gets images of 32×32×3, the others of
+    /// `model` is a built-in one, or `inception-bn`; `stacked-cnn` gets images of 32×32×3, the others of
     /// 28×28×1. The optimizer has its default settings.
     ///
     /// # Errors
     /// When there is no such model or optimizer, or a tensor operation fails.
     pub fn new(model: &str, batch: usize, optimizer: &str, threads: usize) -> Result<Self, Error> {
         let mut config = Config::default();
-        for choice in model::choices().into_iter().chain(optim::choices()).filter(|c| model.starts_with(c.name) || optimizer == c.name) {
-            for key in choice.keys {
-                if let spec::vocabulary::Absent::Is(value) = key.default {
-                    config.insert(key.name, value);
-                }
+        for key in optim::choices().into_iter().filter(|c| optimizer == c.name).flat_map(|c| c.keys) {
+            if let spec::vocabulary::Absent::Is(value) = key.default {
+                config.insert(key.name, value);
             }
         }
         let name = model.strip_suffix("-bn").unwrap_or(model);
-        config.insert("batch_norm", Value::Bool(name != model));
+        config.insert("model.batch_norm", Value::Bool(name != model));
         config.insert("model", Value::Text(name.to_owned().into()));
         config.insert("optimizer", Value::Text(optimizer.to_owned().into()));
         let shape = if name == "stacked-cnn" { [32, 32, 3] } else { [28, 28, 1] };
-        let structure = Structure::new(&model::graph(&config)?, &shape, 10)?;
+        let unknown = || Error::Mismatch(format!("there is no model `{model}`"));
+        let graph =
+            model::Library::built_in().graph(&config).ok_or_else(unknown)?.map_err(|e| Error::Mismatch(e.diagnostic.to_string()))?;
+        let structure = Structure::new(&graph, &shape, 10)?;
         let (flops, parameters) = (structure.flops() * batch as u64, structure.parameters());
         let optimizer = optim::new(&config)?;
-        let mut network = network::new(structure, 0, &Device::Cpu, Path::Kernels, &*optimizer)?;
+        let mut network = network::new(structure, 0, &Device::Cpu, Path::Kernels, &*optimizer, 0.0)?;
         network.set_threads(threads);
         fill(network.input(batch));
         let labels = (0..10).cycle().take(batch).collect();
@@ -57,7 +58,7 @@ impl TrainingStep {
     pub fn run(&mut self) -> Result<f64, Error> {
         let loss = self.network.forward(&self.labels, true)?;
         self.optimizer.begin(1e-4);
-        self.network.backward(Some(&*self.optimizer))?;
+        self.network.backward(Learn::Now(&*self.optimizer))?;
         Ok(loss.sum)
     }
 }
@@ -128,13 +129,13 @@ fn conv(name: &str, input: [usize; 3], window: &model::Window, filters: usize, b
     let flops = 2 * outputs * g.window_len() * if inner { 3 } else { 2 };
     let (x, mut w, mut b, dy) = (filled(inputs), filled(weights), filled(filters), filled(outputs));
     let (mut y, mut dz, mut dx) = (vec![0.0; outputs], vec![0.0; outputs], vec![0.0; inputs]);
-    let (mut kernel, team) = (Conv::new(&g, filters, true), Team::new());
+    let (mut kernel, team) = (Conv::new(&g, filters, 1, true), Team::new());
     work(name, flops, 2 * (inputs + outputs + weights), move || {
-        kernel.forward(&team, batch, &x, &w, &b, &mut y);
+        kernel.forward(&team, batch, &x, &w, Some(&b), &mut y);
         dz.copy_from_slice(&dy);
         let target = inner.then(|| Target { to: &mut dx[..], add: false });
         let (mut w, mut b) = (Parameter::new(&mut w, vec![], None), Parameter::new(&mut b, vec![], None));
-        kernel.backward(&team, batch, &x, &y, &mut dz, target, &mut w, &mut b);
+        kernel.backward(&team, batch, &x, &y, &mut dz, target, &mut w, Some(&mut b));
     })
 }
 
@@ -144,11 +145,11 @@ fn dense(name: &str, inputs: usize, outputs: usize, batch: usize, inner: bool) -
     let (mut y, mut dz, mut dx) = (vec![0.0; batch * outputs], vec![0.0; batch * outputs], vec![0.0; batch * inputs]);
     let (mut kernel, team) = (Dense::new(inputs, outputs, true), Team::new());
     work(name, flops, 2 * (batch * inputs + batch * outputs + inputs * outputs), move || {
-        kernel.forward(&team, batch, &x, &w, &b, &mut y);
+        kernel.forward(&team, batch, &x, &w, Some(&b), &mut y);
         dz.copy_from_slice(&dy);
         let target = inner.then(|| Target { to: &mut dx[..], add: false });
         let (mut w, mut b) = (Parameter::new(&mut w, vec![], None), Parameter::new(&mut b, vec![], None));
-        kernel.backward(&team, batch, &x, &y, &mut dz, target, &mut w, &mut b);
+        kernel.backward(&team, batch, &x, &y, &mut dz, target, &mut w, Some(&mut b));
     })
 }
 

@@ -17,6 +17,12 @@ pub(crate) enum Purpose {
     Shuffle,
     /// Which training examples are held out for validation.
     Split,
+    /// Noise on the gradient of a surface; index = step.
+    GradientNoise,
+    /// Random matrices.
+    Matrix,
+    /// Which numbers the layer of this number drops; index = examples trained on before this one.
+    Dropout(u64),
 }
 
 /// A sequence of random numbers.
@@ -28,9 +34,15 @@ impl Stream {
             Purpose::Init => "init",
             Purpose::Shuffle => "shuffle",
             Purpose::Split => "split",
+            Purpose::GradientNoise => "gradient noise",
+            Purpose::Matrix => "matrix",
+            Purpose::Dropout(_) => "dropout",
         };
-        let key = Sha256::new().chain_update(b"pipeline stream 1\0").chain_update(name).chain_update(seed.to_le_bytes()).finalize();
-        let mut rng = ChaCha8Rng::from_seed(key.into());
+        let mut key = Sha256::new().chain_update(b"pipeline stream 1\0").chain_update(name).chain_update(seed.to_le_bytes());
+        if let Purpose::Dropout(layer) = purpose {
+            key.update(layer.to_le_bytes());
+        }
+        let mut rng = ChaCha8Rng::from_seed(key.finalize().into());
         rng.set_stream(index);
         Stream(rng)
     }
@@ -38,6 +50,15 @@ impl Stream {
     /// Uniform in [0, 1), 53 random bits.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Fills `to` with `value` and, each with probability `rate` (to 32 bits), zeros.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is in 0 to 1")]
+    pub(crate) fn drop_out<T: Copy>(&mut self, rate: f64, zero: T, value: T, to: &mut [T]) {
+        let below = (rate * (1u64 << 32) as f64).round() as u64;
+        for to in to {
+            *to = if u64::from(self.0.next_u32()) < below { zero } else { value };
+        }
     }
 
     /// Uniform in 0..n without bias (Lemire 2019, *Fast random integer generation in an interval*); `n` must be positive.
@@ -76,6 +97,20 @@ mod tests {
         assert_ne!(b.0.next_u64(), STREAM_7_3[0]);
     }
     const STREAM_7_3: [u64; 2] = [0x4aa8_d1ee_6708_fc7f, 0xa3b4_1117_d580_fa18];
+
+    #[test]
+    fn masks_are_portable_and_keep_their_share() {
+        // From tests/reference/streams.py.
+        let mut mask = [9u8; 24];
+        Stream::new(Purpose::Dropout(5), 7, 3).drop_out(0.3, 0, 1, &mut mask);
+        assert_eq!(mask, [0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 0, 1, 1, 1, 1]);
+        for rate in [0.0, 0.1, 0.5, 0.9] {
+            let mut mask = vec![9u32; 40_000];
+            Stream::new(Purpose::Dropout(0), 0, 0).drop_out(rate, 0, 1, &mut mask);
+            let (share, sd) = (f64::from(mask.iter().sum::<u32>()) / 40_000.0, (rate * (1.0 - rate) / 40_000.0).sqrt());
+            assert!((share - (1.0 - rate)).abs() <= 5.0 * sd, "{share} at a rate of {rate}");
+        }
+    }
 
     #[test]
     fn permutations_hold_every_index_once_and_are_uniform() {

@@ -32,6 +32,10 @@ enum Shape {
     InverseTime {
         decay: f64,
     },
+    /// lr · (end_lr / lr)^(t / (steps − 1)) (Smith 2017, *Cyclical learning rates*, section 3.3, with a logarithmic axis)
+    RangeTest {
+        end_lr: f64,
+    },
     /// From lr to min_lr along half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
     Cosine {
         min_lr: f64,
@@ -63,6 +67,11 @@ pub fn choices() -> Vec<Choice> {
             vec![required("decay", 0.0, 1e6, "how fast the rate falls: after 1/decay steps it is half of lr")],
         ),
         choice(
+            "range_test",
+            "the rate goes from lr to end_lr, by the same factor in every step; `pipeline find-lr` runs it",
+            vec![required("end_lr", 0.0, 1e6, "the rate of the last step")],
+        ),
+        choice(
             "cosine",
             "the rate falls to min_lr along half a cosine over the whole training",
             vec![Key::float("min_lr", 0.0..=1e6, 0.0, "the rate at the end")],
@@ -81,6 +90,7 @@ impl Schedule {
             "step" => Shape::Step { step_size: config.count("step_size")?.max(1) as u64, gamma: config.float("gamma")? },
             "exponential" => Shape::Exponential { gamma: config.float("gamma")? },
             "inverse_time" => Shape::InverseTime { decay: config.float("decay")? },
+            "range_test" => Shape::RangeTest { end_lr: config.float("end_lr")? },
             "cosine" => Shape::Cosine { min_lr: config.float("min_lr")? },
             _ => return Err(Missing("schedule".into())),
         };
@@ -99,6 +109,10 @@ impl Schedule {
             Shape::Step { step_size, gamma } => self.lr * gamma.powf((t / step_size) as f64),
             Shape::Exponential { gamma } => self.lr * gamma.powf(t as f64),
             Shape::InverseTime { decay } => self.lr / (1.0 + decay * t as f64),
+            Shape::RangeTest { end_lr } => {
+                let progress = t as f64 / (self.steps.max(2) - 1) as f64;
+                self.lr * (end_lr / self.lr).powf(progress)
+            }
             Shape::Cosine { min_lr } => {
                 let progress = t as f64 / self.steps.max(1) as f64;
                 min_lr + (self.lr - min_lr) * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0
@@ -111,6 +125,15 @@ impl Schedule {
 mod tests {
     use super::*;
     use crate::optim::tests::config_from;
+
+    #[test]
+    fn a_range_test_goes_from_end_to_end_by_equal_factors() {
+        let config = config_from(&serde_json::json!({ "schedule": "range_test", "lr": 1e-4, "end_lr": 1.0, "warmup_steps": 0 }));
+        let schedule = Schedule::new(&config, 5).unwrap();
+        for (t, expected) in [1e-4, 1e-3, 1e-2, 1e-1, 1.0].into_iter().enumerate() {
+            assert!((schedule.rate(t as u64) / expected - 1.0).abs() < 1e-12);
+        }
+    }
 
     #[test]
     fn agrees_with_pytorch() {

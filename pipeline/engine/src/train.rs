@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use spec::record::{Eval, Facts, Outcome, Sink, Step};
+use spec::record::{Eval, Facts, Measurement, Outcome, Sink, Step};
 use spec::{Config, RunSpec, Split, model};
 
 use crate::data::{Dataset, Division, Part};
 use crate::device;
 use crate::error::Error;
-use crate::network::{self, Network, Structure};
-use crate::optim;
+use crate::feature_maps;
+use crate::kernel::Loss;
+use crate::network::{self, Learn, Network, Slot, Structure};
+use crate::optim::{self, Optimizer};
 use crate::random::{Purpose, Stream};
 use crate::schedule::Schedule;
 
@@ -30,7 +32,7 @@ pub struct Ending {
 }
 
 /// What a run will do, checked and counted before anything is trained.
-pub struct Plan {
+pub(crate) struct Plan {
     graph: model::Graph,
     eval_batch: usize,
     division: Division,
@@ -44,8 +46,10 @@ impl Plan {
     ///
     /// # Errors
     /// When layers, image sizes, or numbers of examples don't fit together.
-    pub fn new(config: &Config, dataset: &Dataset, device: &Device) -> Result<Self, Error> {
-        let graph = model::graph(config)?;
+    pub(crate) fn new(config: &Config, dataset: &Dataset, device: &Device) -> Result<Self, Error> {
+        // From the text alone: a run in the database can be trained again without the model's file.
+        let graph: model::Graph =
+            config.text("model_definition")?.parse().map_err(|e: model::NoDefinition| Error::Mismatch(e.to_string()))?;
         let structure = Structure::new(&graph, &dataset.shape, dataset.classes)?;
         let division = dataset.divide(config)?;
         let examples = division.train.len();
@@ -67,11 +71,25 @@ impl Plan {
             )));
         }
         let eval_batch = (EVAL_ACTIVATIONS / structure.activations()).clamp(1, EVAL_BATCH);
-        let states = optim::new(config)?.states();
+        let parts = config.optional_count("accumulate").unwrap_or(1);
+        if parts > batch_size {
+            return Err(Error::Mismatch(format!("accumulate = {parts}, but a batch has only {batch_size} examples")));
+        }
+        if config.get("patience").is_some() && division.validation.is_empty() {
+            return Err(Error::Mismatch("patience looks at the validation loss, but validation_fraction holds nothing out".into()));
+        }
+        if let Some(layer) = config.optional_count("feature_maps").filter(|layer| !(1..=graph.nodes.len()).contains(layer)) {
+            let what = format!("feature_maps = {layer}, but the network has layers 1 to {}; see `pipeline summary`", graph.nodes.len());
+            return Err(Error::Mismatch(what));
+        }
+        // Beside what the optimizer remembers: gathered gradients, the average, the best epoch's weights, those set aside.
+        let keeps = [parts > 1 || config.get("clip_norm").is_some(), config.get("ema_decay").is_some(), config.get("patience").is_some()];
+        let noise = 2 * usize::from(config.is_on("noise_scale"));
+        let states = optim::new(config)?.states() + keeps.into_iter().filter(|keeps| *keeps).count() + noise;
         let facts = Facts {
             parameters: structure.parameters(),
             flops_per_step: structure.flops() * batch_size as u64,
-            memory_bytes: structure.training_bytes(batch_size.max(eval_batch), states),
+            memory_bytes: structure.training_bytes(batch_size.div_ceil(parts).max(eval_batch), states),
             planned_steps: steps,
             device: device::name(device).to_owned(),
             threads: 1,
@@ -79,8 +97,13 @@ impl Plan {
         Ok(Plan { graph, eval_batch, division, batch_size, steps, facts })
     }
 
-    pub fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Steps of an epoch.
+    fn per_epoch(&self) -> u64 {
+        self.division.train.len().div_ceil(self.batch_size) as u64
     }
 }
 
@@ -91,45 +114,39 @@ impl Plan {
 ///
 /// # Errors
 /// When the configuration doesn't fit the data, a tensor operation fails, or the sink does.
-pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, threads: &dyn Fn() -> usize, sink: &mut dyn Sink) -> Result<Ending, Error> {
+pub(crate) fn train(
+    run: &RunSpec,
+    dataset: &Dataset,
+    device: &Device,
+    threads: &dyn Fn() -> usize,
+    sink: &mut dyn Sink,
+) -> Result<Ending, Error> {
     let config = &run.config;
     let plan = Plan::new(config, dataset, device)?;
-    let path = device::path(device);
     let schedule = Schedule::new(config, plan.steps)?;
     let mut optimizer = optim::new(config)?;
     let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes)?;
-    let mut network = network::new(structure, run.seed, device, path, &*optimizer)?;
+    let smoothing = config.float_or("label_smoothing", 0.0);
+    let mut network = network::new(structure, run.seed, device, device::path(device), &*optimizer, smoothing)?;
     let given = threads();
     network.set_threads(given);
-    let facts = Facts { threads: u32::try_from(given).unwrap_or(u32::MAX), ..plan.facts.clone() };
-    sink.begin(&facts)?;
+    sink.begin(&Facts { threads: u32::try_from(given).unwrap_or(u32::MAX), ..plan.facts.clone() })?;
 
-    let mut batches = Batches { dataset, network, labels: vec![], eval_batch: plan.eval_batch };
-    let shown = config.count("eval_train_examples")?.min(plan.division.train.len());
-    let (train, validation) = (&plan.division.train, &plan.division.validation);
-    let per_epoch = train.len().div_ceil(plan.batch_size) as u64;
-    let mut clock = Clock::default();
-    // Returns the loss on the first of the splits.
-    let evaluate =
-        |batches: &mut Batches<'_>, sink: &mut dyn Sink, step, elapsed_ms, splits: &[(Split, &Part, &[u32])]| -> Result<f64, Error> {
-            let mut first = None;
-            for (split, part, indices) in splits.iter().filter(|(_, _, indices)| !indices.is_empty()) {
-                let (loss, accuracy) = batches.evaluate(part, indices)?;
-                let epoch = u64::div_ceil(step, per_epoch);
-                sink.eval(&Eval { step, epoch, split: *split, examples: indices.len() as u64, loss, accuracy, elapsed_ms })?;
-                first.get_or_insert(loss);
-            }
-            Ok(first.unwrap_or(0.0))
-        };
-    let each_epoch = [(Split::Train, &dataset.train, &train[..shown]), (Split::Validation, &dataset.train, &validation[..])];
-    evaluate(&mut batches, sink, 0, 0.0, &each_epoch)?;
+    let learning = Learning::new(config);
+    if learning.ema_decay.is_some() {
+        network.save(Slot::Average)?;
+    }
+    let mut training = Training { dataset, plan: &plan, learning, network, labels: vec![], clock: Clock::default() };
+    let mut best = config.optional_count("patience").map(|patience| Best::new(patience, config.float_or("min_improvement", 0.0)));
+    training.evaluate_epoch(0, sink, best.as_mut())?;
 
+    let (train, per_epoch) = (&plan.division.train, plan.per_epoch());
     let mut limit = f64::INFINITY;
     let mut order = vec![];
     let mut examples = 0;
     for step in 1..=plan.steps {
-        batches.network.set_threads(threads());
-        clock.start();
+        training.network.set_threads(threads());
+        training.clock.start();
         let (epoch, batch) = ((step - 1) / per_epoch + 1, (step - 1) % per_epoch);
         if batch == 0 {
             order = shuffled(train, run.seed, epoch);
@@ -138,17 +155,12 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, threads: &dyn Fn
         let indices = &order[start..(start + plan.batch_size).min(order.len())];
         examples += indices.len() as u64;
 
-        let (loss, accuracy) = batches.forward(&dataset.train, indices, true)?;
         let lr = schedule.rate(step - 1);
-        let diverged = divergence(loss, limit);
-        let grad_norm = if diverged.is_none() {
-            optimizer.begin(lr);
-            batches.network.backward(Some(&*optimizer))?
-        } else {
-            batches.network.backward(None)?
-        };
-        clock.stop();
-        sink.step(&Step { step, epoch, examples, loss, accuracy, lr, grad_norm, elapsed_ms: clock.ms() })?;
+        let taken = training.step(indices, lr, &mut *optimizer, limit)?;
+        training.clock.stop();
+        let Taken { loss, accuracy, grad_norm, diverged } = taken;
+        let elapsed_ms = training.clock.ms();
+        sink.step(&Step { step, epoch, examples, loss, accuracy: Some(accuracy), lr, grad_norm, elapsed_ms })?;
 
         if let Some(reason) = diverged {
             return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(reason) });
@@ -160,20 +172,34 @@ pub fn train(run: &RunSpec, dataset: &Dataset, device: &Device, threads: &dyn Fn
             return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
         }
         if step % per_epoch == 0 || step == plan.steps {
-            let train_loss = evaluate(&mut batches, sink, step, clock.ms(), &each_epoch)?;
+            let train_loss = training.evaluate_epoch(step, sink, best.as_mut())?;
             // The loss of a step is from before its update; without this, what the last update broke would go unseen.
             if let Some(reason) = divergence(train_loss, limit) {
                 return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(format!("after the update, {reason}")) });
             }
+            if let Some(best) = &best
+                && best.is_exhausted()
+                && step < plan.steps
+            {
+                training.finish(Some(best), step, sink)?;
+                let reason = format!(
+                    "no better validation loss in {} epochs; the weights of epoch {} are tested",
+                    best.patience,
+                    best.step.div_ceil(per_epoch)
+                );
+                return Ok(Ending { outcome: Outcome::StoppedEarly, steps: step, reason: Some(reason) });
+            }
         }
     }
-    let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
-    evaluate(&mut batches, sink, plan.steps, clock.ms(), &[(Split::Test, &dataset.test, &test)])?;
+    training.finish(best.as_ref(), plan.steps, sink)?;
+    if let Some(layer) = config.optional_count("feature_maps") {
+        training.draw_feature_maps(layer, sink)?;
+    }
     Ok(Ending { outcome: Outcome::Completed, steps: plan.steps, reason: None })
 }
 
 /// Why a loss ends the run, if it does.
-fn divergence(loss: f64, limit: f64) -> Option<String> {
+pub(crate) fn divergence(loss: f64, limit: f64) -> Option<String> {
     if !loss.is_finite() {
         Some("the loss is not finite".to_owned())
     } else if loss > limit {
@@ -190,34 +216,246 @@ fn shuffled(train: &[u32], seed: u64, epoch: u64) -> Vec<u32> {
     Stream::new(Purpose::Shuffle, seed, epoch).permutation(n).into_iter().map(|i| train[i as usize]).collect()
 }
 
-/// A network with what turns examples into its inputs.
-struct Batches<'a> {
-    dataset: &'a Dataset,
-    network: Box<dyn Network>,
-    labels: Vec<u32>,
-    eval_batch: usize,
+/// What a configuration says about learning from gradients.
+struct Learning {
+    clip_norm: Option<f64>,
+    /// Parts of a batch.
+    parts: usize,
+    ema_decay: Option<f64>,
+    measures_noise: bool,
+    eval_train_examples: usize,
 }
 
-impl Batches<'_> {
-    /// Mean loss and accuracy over a batch; `training` keeps what the backward pass needs.
-    fn forward(&mut self, part: &Part, indices: &[u32], training: bool) -> Result<(f64, f64), Error> {
-        self.dataset.gather(part, indices, self.network.input(indices.len()), &mut self.labels);
-        let loss = self.network.forward(&self.labels, training)?;
-        let n = indices.len() as f64;
-        Ok((loss.sum / n, f64::from(loss.correct) / n))
+impl Learning {
+    fn new(config: &Config) -> Self {
+        Learning {
+            clip_norm: config.float("clip_norm").ok(),
+            parts: config.optional_count("accumulate").unwrap_or(1),
+            ema_decay: config.float("ema_decay").ok(),
+            measures_noise: config.is_on("noise_scale"),
+            eval_train_examples: config.optional_count("eval_train_examples").unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// The best epoch so far, for early stopping (Prechelt 1998).
+struct Best {
+    patience: usize,
+    min_improvement: f64,
+    loss: f64,
+    step: u64,
+    /// Epochs since.
+    worse: usize,
+}
+
+impl Best {
+    fn new(patience: usize, min_improvement: f64) -> Self {
+        Best { patience, min_improvement, loss: f64::INFINITY, step: 0, worse: 0 }
     }
 
-    /// Mean loss and accuracy over the examples.
-    fn evaluate(&mut self, part: &Part, indices: &[u32]) -> Result<(f64, f64), Error> {
+    /// Takes an epoch's validation loss; whether it is the best.
+    fn take(&mut self, step: u64, loss: f64) -> bool {
+        let better = loss < self.loss - if self.loss.is_finite() { self.min_improvement } else { 0.0 };
+        if better {
+            (self.loss, self.step, self.worse) = (loss, step, 0);
+        } else {
+            self.worse += 1;
+        }
+        better
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.worse >= self.patience
+    }
+}
+
+/// What a step found.
+struct Taken {
+    loss: f64,
+    accuracy: f64,
+    grad_norm: f64,
+    diverged: Option<String>,
+}
+
+/// A network in training, with what turns examples into its inputs.
+struct Training<'a> {
+    dataset: &'a Dataset,
+    plan: &'a Plan,
+    learning: Learning,
+    network: Box<dyn Network>,
+    labels: Vec<u32>,
+    clock: Clock,
+}
+
+impl Training<'_> {
+    /// Sum of losses and number of hits over a batch; `training` keeps what the backward pass needs.
+    fn forward(&mut self, part: &Part, indices: &[u32], training: bool) -> Result<Loss, Error> {
+        self.dataset.gather(part, indices, self.network.input(indices.len()), &mut self.labels);
+        Ok(self.network.forward(&self.labels, training)?)
+    }
+
+    /// One update, unless the loss is above its limit. Only where parts must be added up, or the norm decides how far to go, are
+    /// gradients kept; else each is used and forgotten on the way back.
+    fn step(&mut self, indices: &[u32], lr: f64, optimizer: &mut dyn Optimizer, limit: f64) -> Result<Taken, Error> {
+        let n = indices.len() as f64;
+        let dataset = self.dataset;
         let (mut sum, mut correct) = (0.0, 0);
-        for batch in indices.chunks(self.eval_batch) {
-            self.dataset.gather(part, batch, self.network.input(batch.len()), &mut self.labels);
-            let loss = self.network.forward(&self.labels, false)?;
+        if self.learning.parts == 1 && self.learning.clip_norm.is_none() {
+            let loss = self.forward(&dataset.train, indices, true)?;
+            (sum, correct) = (loss.sum, loss.correct);
+            let diverged = divergence(sum / n, limit);
+            let learn = if diverged.is_none() {
+                optimizer.begin(lr);
+                Learn::Now(optimizer)
+            } else {
+                Learn::Nothing
+            };
+            let grad_norm = self.network.backward(learn)?;
+            if diverged.is_none() {
+                self.move_average()?;
+            }
+            return Ok(Taken { loss: sum / n, accuracy: f64::from(correct) / n, grad_norm, diverged });
+        }
+        for part in indices.chunks(indices.len().div_ceil(self.learning.parts)) {
+            let loss = self.forward(&dataset.train, part, true)?;
+            sum += loss.sum;
+            correct += loss.correct;
+            self.network.backward(Learn::Gather { share: part.len() as f64 / n })?;
+        }
+        let diverged = divergence(sum / n, limit);
+        let grad_norm = self.network.gathered_norm()?;
+        if diverged.is_none() {
+            let scale = match self.learning.clip_norm {
+                Some(clip) if grad_norm > clip => clip / grad_norm,
+                _ => 1.0,
+            };
+            optimizer.begin(lr);
+            self.network.learn_gathered(scale, Some(optimizer))?;
+            self.move_average()?;
+        }
+        Ok(Taken { loss: sum / n, accuracy: f64::from(correct) / n, grad_norm, diverged })
+    }
+
+    fn move_average(&mut self) -> Result<(), Error> {
+        match self.learning.ema_decay {
+            Some(decay) => Ok(self.network.average(decay)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Evaluates the training and validation splits, on the averaged weights if there are any, and keeps those of the best epoch.
+    /// Returns the loss on the training split.
+    fn evaluate_epoch(&mut self, step: u64, sink: &mut dyn Sink, best: Option<&mut Best>) -> Result<f64, Error> {
+        let (dataset, plan) = (self.dataset, self.plan);
+        let shown = self.learning.eval_train_examples.min(plan.division.train.len());
+        // Of the weights in use, not of their average: it is they that noise moves.
+        let noise_scale = if self.learning.measures_noise { self.noise_scale(&plan.division.train[..shown])? } else { None };
+        self.with_average(|this| {
+            let train_loss = this.evaluate(Split::Train, &dataset.train, &plan.division.train[..shown], step, noise_scale, sink)?;
+            if !plan.division.validation.is_empty() {
+                let loss = this.evaluate(Split::Validation, &dataset.train, &plan.division.validation, step, None, sink)?;
+                if let Some(best) = best
+                    && best.take(step, loss)
+                {
+                    this.network.save(Slot::Best)?;
+                }
+            }
+            Ok(train_loss)
+        })
+    }
+
+    /// Does something with the averaged weights in use, if there are any.
+    fn with_average<R>(&mut self, body: impl FnOnce(&mut Self) -> Result<R, Error>) -> Result<R, Error> {
+        if self.learning.ema_decay.is_none() {
+            return body(self);
+        }
+        self.network.swap(Slot::Average)?;
+        let result = body(self);
+        self.network.swap(Slot::Average)?;
+        result
+    }
+
+    /// Evaluates the test split: on the best epoch's weights if they were kept, else on the last ones or their average.
+    fn finish(&mut self, best: Option<&Best>, step: u64, sink: &mut dyn Sink) -> Result<(), Error> {
+        let dataset = self.dataset;
+        let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
+        if let Some(best) = best.filter(|best| best.loss.is_finite()) {
+            self.network.swap(Slot::Best)?;
+            self.evaluate(Split::Test, &dataset.test, &test, best.step, None, sink)?;
+            return Ok(());
+        }
+        self.with_average(|this| this.evaluate(Split::Test, &dataset.test, &test, step, None, sink))?;
+        Ok(())
+    }
+
+    /// Mean loss over the examples; it and the accuracy are recorded. An empty split has none.
+    fn evaluate(
+        &mut self,
+        split: Split,
+        part: &Part,
+        indices: &[u32],
+        step: u64,
+        noise_scale: Option<f64>,
+        sink: &mut dyn Sink,
+    ) -> Result<f64, Error> {
+        if indices.is_empty() {
+            return Ok(0.0);
+        }
+        let (mut sum, mut correct) = (0.0, 0);
+        for batch in indices.chunks(self.plan.eval_batch) {
+            let loss = self.forward(part, batch, false)?;
             sum += loss.sum;
             correct += loss.correct;
         }
         let n = indices.len() as f64;
-        Ok((sum / n, f64::from(correct) / n))
+        let (loss, accuracy, epoch) = (sum / n, Some(f64::from(correct) / n), step.div_ceil(self.plan.per_epoch()));
+        sink.eval(&Eval { step, epoch, split, examples: indices.len() as u64, loss, accuracy, noise_scale, elapsed_ms: self.clock.ms() })?;
+        Ok(loss)
+    }
+
+    /// The gradient noise scale on some examples, from the squared norms of their gradient and of its parts' (McCandlish et al. 2018,
+    /// appendix A.1). `None` if noise hides the gradient.
+    fn noise_scale(&mut self, indices: &[u32]) -> Result<Option<f64>, Error> {
+        const PARTS: usize = 100;
+        let dataset = self.dataset;
+        let small = (indices.len() / PARTS).max(1);
+        let parts: Vec<&[u32]> = indices.chunks_exact(small).collect();
+        if parts.len() < 2 {
+            return Ok(None);
+        }
+        let large = (small * parts.len()) as f64;
+        // Layers must not remember what is only measured.
+        self.network.save(Slot::Aside)?;
+        let mut squares = 0.0;
+        for part in &parts {
+            self.forward(&dataset.train, part, true)?;
+            squares += self.network.backward(Learn::Gather { share: 1.0 / parts.len() as f64 })?.powi(2);
+        }
+        let of_small = squares / parts.len() as f64;
+        let of_large = self.network.gathered_norm()?.powi(2);
+        self.network.learn_gathered(1.0, None)?;
+        self.network.swap(Slot::Aside)?;
+        let small = small as f64;
+        let signal = (large * of_large - small * of_small) / (large - small);
+        let noise = (of_small - of_large) / (1.0 / small - 1.0 / large);
+        Ok(Some(noise / signal).filter(|scale| signal > 0.0 && scale.is_finite()))
+    }
+
+    /// Records a layer's output for the first test image, a picture per channel, with the image itself. For a 1×1 convolution, also how
+    /// far that is from a matrix product at every pixel.
+    fn draw_feature_maps(&mut self, layer: usize, sink: &mut dyn Sink) -> Result<(), Error> {
+        let dataset = self.dataset;
+        self.forward(&dataset.test, &[0], false)?;
+        let shapes = Structure::new(&self.plan.graph, &dataset.shape, dataset.classes)?.into_shapes();
+        for (number, name) in [(0, "input".to_owned()), (layer, format!("layer {layer}"))] {
+            feature_maps::pictures(&name, &shapes[number], &self.network.output_of(number)?, sink)?;
+        }
+        let node = &self.plan.graph.nodes[layer - 1];
+        let (weights, input) = (self.network.weights_of(layer)?, self.network.output_of(node.inputs[0])?);
+        if let Some(deviation) = feature_maps::pixel_product_deviation(&node.layer, &input, &weights, &self.network.output_of(layer)?) {
+            sink.measurement(&Measurement { name: format!("layer {layer}: deviation from a matrix product per pixel"), value: deviation })?;
+        }
+        Ok(())
     }
 }
 
@@ -243,4 +481,6 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod tests;
+mod learning_tests;
+#[cfg(test)]
+pub(crate) mod tests;

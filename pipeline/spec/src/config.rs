@@ -20,6 +20,10 @@ impl Config {
         self.0.insert(key.into(), value);
     }
 
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
@@ -32,6 +36,21 @@ impl Config {
     /// When the key is absent or not a number.
     pub fn float(&self, key: &str) -> Result<f64, Missing> {
         self.get(key).and_then(Value::number).ok_or_else(|| Missing(key.into()))
+    }
+
+    /// What the run is about: `classification` unless it says otherwise.
+    pub fn objective(&self) -> &str {
+        self.text("objective").unwrap_or("classification")
+    }
+
+    /// A number, or `neutral` when the key stays out of the configuration.
+    pub fn float_or(&self, key: &str, neutral: f64) -> f64 {
+        self.float(key).unwrap_or(neutral)
+    }
+
+    /// Whether a switch is there and on.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.get(key) == Some(&Value::Bool(true))
     }
 
     /// # Errors

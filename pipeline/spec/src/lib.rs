@@ -4,12 +4,14 @@
 
 pub mod config;
 pub mod diagnostic;
+mod document;
 pub mod grid;
 pub mod metric;
 pub mod model;
 pub mod record;
 pub mod run;
 pub mod schema;
+pub mod surface;
 pub mod value;
 pub mod vocabulary;
 

@@ -13,8 +13,8 @@ pub struct Step {
     pub examples: u64,
     /// Mean cross-entropy of the batch in nats, before the update. May be non-finite.
     pub loss: f64,
-    /// Share of the batch classified right, before the update.
-    pub accuracy: f64,
+    /// Share of the batch classified right, before the update; `None` where nothing is classified.
+    pub accuracy: Option<f64>,
     /// Learning rate of this update.
     pub lr: f64,
     /// Euclidean norm of the gradient over all parameters. May be non-finite.
@@ -34,9 +34,42 @@ pub struct Eval {
     pub examples: u64,
     /// Mean cross-entropy in nats. May be non-finite.
     pub loss: f64,
-    pub accuracy: f64,
+    /// `None` where nothing is classified.
+    pub accuracy: Option<f64>,
+    /// Gradient noise scale in examples: trace of the gradients' covariance over the square of their mean's norm (McCandlish et al.
+    /// 2018, appendix A.1). `None` where it was not measured, or noise hides the mean.
+    pub noise_scale: Option<f64>,
     /// Training time until then, evaluations not counted, in milliseconds.
     pub elapsed_ms: f64,
+}
+
+/// Where a descent on a surface stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// The update that led there; 0 is the start.
+    pub step: u64,
+    pub x: f64,
+    pub y: f64,
+}
+
+/// A number that a run found out, under a name of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    pub name: String,
+    /// May be non-finite.
+    pub value: f64,
+}
+
+/// A picture that a run made, such as one channel of a layer's output for one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    pub name: String,
+    pub height: u32,
+    pub width: u32,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: u32,
+    /// height · width · channels bytes, row by row.
+    pub pixels: Vec<u8>,
 }
 
 /// What is known of a run once its network is built.
@@ -115,6 +148,24 @@ pub trait Sink {
     /// # Errors
     /// When the storage behind it has failed.
     fn eval(&mut self, eval: &Eval) -> Result<(), SinkError>;
+
+    /// Called for every place of a descent on a surface.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn position(&mut self, position: &Position) -> Result<(), SinkError>;
+
+    /// Called for what a run finds out beyond its curves; each name once.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError>;
+
+    /// Called for every picture; each name once.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn picture(&mut self, picture: &Picture) -> Result<(), SinkError>;
 
     /// Whether the run should end after the current batch.
     fn interrupted(&self) -> bool {

@@ -1,7 +1,10 @@
 //! A study, its arms and its runs.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::metric::Metric;
+use crate::model::Graph;
 use crate::value::Value;
 
 /// One grid file: one question, its arms, and the seeds that every arm is repeated with.
@@ -31,6 +34,8 @@ pub struct Arm {
     /// The axes that exist for this arm, with their values.
     pub axes: Vec<(String, Value)>,
     pub config: Config,
+    /// The network with the names of its layers, if it trains one; `model_definition` in the configuration says the same without.
+    pub graph: Option<Arc<Graph>>,
 }
 
 /// One run: an arm with a seed.

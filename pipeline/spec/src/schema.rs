@@ -10,22 +10,29 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
     let mut settings = Map::new();
     let mut axes = Map::new();
     for (_, key) in vocabulary.keys() {
-        if settings.contains_key(key.name) {
+        // The parameters of models stand in the table `model`, below.
+        if settings.contains_key(key.name) || key.name.starts_with("model.") {
             continue;
         }
         let value = scalar(key, vocabulary);
         let list = json!({ "type": "array", "items": value, "minItems": 1 });
-        let numeric = !matches!(key.kind, Kind::Bool | Kind::Choice(_));
-        let forms = if numeric { vec![list, json!({ "$ref": "#/$defs/range" })] } else { vec![list] };
+        let forms = if key.kind.is_number() { vec![list, json!({ "$ref": "#/$defs/range" })] } else { vec![list] };
 
         axes.insert(key.name.into(), json!({ "description": describe(key, vocabulary), "anyOf": forms }));
         settings.insert(key.name.into(), value);
     }
-    let matches: Map<String, Json> = settings
+    let name = json!({ "type": "string" });
+    let names = json!({ "type": "array", "items": name, "minItems": 1 });
+    let setting = json!({ "anyOf": [name, with_parameters(&name, "#/$defs/scalar")] });
+    settings["model"]["anyOf"] = setting["anyOf"].clone();
+    axes["model"]["anyOf"] = json!([names, with_parameters(&names, "#/$defs/axis")]);
+    let mut matches: Map<String, Json> = settings
         .iter()
         .map(|(k, v)| (k.clone(), json!({ "anyOf": [v, { "type": "array", "items": v }, { "$ref": "#/$defs/range" }] })))
         .collect();
-    let closed = |properties: &Map<String, Json>| json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let either = json!({ "anyOf": [name, names] });
+    matches["model"] = json!({ "anyOf": [name, names, with_parameters(&either, "#/$defs/matched")] });
+    let closed = |properties: &Map<String, Json>| json!({ "type": "object", "properties": properties, "patternProperties": { "^model\\.": true }, "additionalProperties": false });
     let metrics: Vec<&str> = Metric::ALL.iter().filter(|m| m.split != Split::Test).map(|m| m.name()).collect();
     let targets: Map<String, Json> = metrics
         .iter()
@@ -85,12 +92,22 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
             "required": ["points"],
             "additionalProperties": false
         },
+            "scalar": { "type": ["boolean", "number", "string"] },
+            "axis": { "anyOf": [{ "type": "array", "items": { "$ref": "#/$defs/scalar" }, "minItems": 1 }, { "$ref": "#/$defs/range" }] },
+            "matched": { "anyOf": [{ "$ref": "#/$defs/scalar" }, { "$ref": "#/$defs/axis" }] },
             "settings": closed(&settings),
             "axes": closed(&axes),
             "match": closed(&matches)
         }
     });
     format!("{schema:#}\n")
+}
+
+/// `{ name = …, hidden = …, blocks = { inception = { reduce = … } } }`: what there is depends on the model's file.
+fn with_parameters(name: &Json, value: &str) -> Json {
+    let value = json!({ "$ref": value });
+    let blocks = json!({ "type": "object", "additionalProperties": { "type": "object", "additionalProperties": value } });
+    json!({ "type": "object", "properties": { "name": name, "blocks": blocks }, "additionalProperties": value })
 }
 
 fn scalar(key: &Key, vocabulary: &Vocabulary) -> Json {
@@ -100,6 +117,11 @@ fn scalar(key: &Key, vocabulary: &Vocabulary) -> Json {
         Kind::Float(r) => json!({ "type": "number", "minimum": r.start(), "maximum": r.end() }),
         Kind::OpenFloat(lo, hi) => json!({ "type": "number", "exclusiveMinimum": lo, "exclusiveMaximum": hi }),
         Kind::BatchSize => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "full" }] }),
+        // Models are files that may be added.
+        Kind::Choice(Set::Model) => json!({}),
+        Kind::Text(options) if !options.is_empty() => json!({ "enum": options }),
+        Kind::Text(_) => json!({ "type": "string" }),
+        Kind::Scalar => json!({ "$ref": "#/$defs/scalar" }),
         Kind::Choice(set) => json!({ "enum": vocabulary.set(*set).iter().map(|c| c.name).collect::<Vec<_>>() }),
     };
     schema["description"] = describe(key, vocabulary).into();
@@ -109,17 +131,22 @@ fn scalar(key: &Key, vocabulary: &Vocabulary) -> Json {
 fn describe(key: &Key, vocabulary: &Vocabulary) -> String {
     let mut text = key.doc.to_owned();
     let owners = vocabulary.owners(key.name);
-    if !owners.is_empty() {
+    // What every network's training has need not say whose it is.
+    if !owners.is_empty() && !owners.contains(&"classification") {
         text = format!("{text} ({})", owners.join(", "));
     }
     if let Kind::Choice(set) = key.kind {
         for choice in vocabulary.set(set) {
-            text = format!("{text}\n- {}: {}", choice.name, choice.doc);
+            let parameters: Vec<&str> = choice.keys.iter().filter_map(|k| k.name.strip_prefix("model.")).collect();
+            let parameters = if parameters.is_empty() { String::new() } else { format!(" ({})", parameters.join(", ")) };
+            text = format!("{text}\n- {}{parameters}: {}", choice.name, choice.doc);
         }
     }
     // Choices that share a key may differ in its default, so a default is only stated where there is one.
     match &key.default {
-        Absent::Is(value) if owners.len() <= 1 && !matches!(key.kind, Kind::Choice(Set::Dataset)) => format!("{text}; default {value}"),
+        Absent::Is(value) | Absent::Neutral(value) if owners.len() <= 1 && !matches!(key.kind, Kind::Choice(Set::Dataset)) => {
+            format!("{text}; default {value}")
+        }
         _ => text,
     }
 }

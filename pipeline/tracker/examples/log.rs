@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             metric: Metric::ALL[0],
             targets: vec![],
             axes: vec![],
-            arms: vec![Arm { label: "all".into(), axes: vec![], config: Config::default() }],
+            arms: vec![Arm { label: "all".into(), axes: vec![], config: Config::default(), graph: None }],
             seeds: vec![0],
             source: String::new(),
         };
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 epoch: step / 100,
                 examples: step * 32,
                 loss,
-                accuracy: 0.5,
+                accuracy: Some(0.5),
                 lr: 0.01,
                 grad_norm: 1.7 * loss,
                 elapsed_ms,

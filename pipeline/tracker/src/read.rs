@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Row};
-use spec::record::Outcome;
+use spec::record::{Measurement, Outcome, Picture};
 use spec::{Metric, Split};
 
 use crate::error::Error;
@@ -46,6 +46,8 @@ pub struct RunRecord {
     pub steps: u64,
     pub planned_steps: Option<u64>,
     pub parameters: Option<u64>,
+    /// Floating-point operations of a step, forward and backward.
+    pub flops_per_step: Option<u64>,
     pub device: Option<String>,
     pub version: Option<String>,
     pub git_commit: Option<String>,
@@ -82,7 +84,18 @@ pub struct EvalColumns {
     pub epoch: Vec<u64>,
     pub loss: Vec<f64>,
     pub accuracy: Vec<f64>,
+    /// NaN where it was not measured.
+    pub noise_scale: Vec<f64>,
     pub elapsed_ms: Vec<f64>,
+}
+
+/// Paths of the runs of a study on their surfaces; `run` indexes the list that [`Reader::runs`] returns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PositionColumns {
+    pub run: Vec<u32>,
+    pub step: Vec<u64>,
+    pub x: Vec<f64>,
+    pub y: Vec<f64>,
 }
 
 /// What the database knows of a run that a grid asks for.
@@ -146,7 +159,8 @@ impl Reader {
     pub fn runs(&self, study: &StudyRecord) -> Result<Vec<RunRecord>, Error> {
         let mut statement = self.connection.prepare(
             "SELECT run.id, sr.arm, sr.position, sr.axes, run.seed, run.config, run.outcome, run.started_at IS NOT NULL, run.error, run.steps,
-                    run.planned_steps, run.parameters, run.device, run.version, run.git_commit, run.git_dirty
+                    run.planned_steps, run.parameters, run.device, run.version, run.git_commit, run.git_dirty,
+                    run.flops_per_step
              FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed",
         )?;
         let runs = statement
@@ -170,6 +184,7 @@ impl Reader {
                     version: r.get(13)?,
                     git_commit: r.get(14)?,
                     git_dirty: r.get(15)?,
+                    flops_per_step: r.get(16)?,
                 })
             })?
             .collect::<Result<Vec<_>, _>>()?;
@@ -210,7 +225,7 @@ impl Reader {
     pub fn evals(&self, runs: &[RunRecord]) -> Result<EvalColumns, Error> {
         let mut out = EvalColumns::default();
         let mut statement = self.connection.prepare(
-            "SELECT split, step, epoch, loss, accuracy, elapsed_us FROM eval_log
+            "SELECT split, step, epoch, loss, accuracy, elapsed_us, noise_scale FROM eval_log
              WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY split, step",
         )?;
         for (i, run) in (0..).zip(runs) {
@@ -223,6 +238,66 @@ impl Reader {
                 out.loss.push(nan(r, 3)?);
                 out.accuracy.push(nan(r, 4)?);
                 out.elapsed_ms.push(r.get::<_, f64>(5)? / 1000.0);
+                out.noise_scale.push(nan(r, 6)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Every place that the given runs went through, run by run, in order.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn positions(&self, runs: &[RunRecord]) -> Result<PositionColumns, Error> {
+        let mut out = PositionColumns::default();
+        let mut statement = self
+            .connection
+            .prepare("SELECT step, x, y FROM position_log WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY step")?;
+        for (i, run) in (0..).zip(runs) {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.run.push(i);
+                out.step.push(r.get(0)?);
+                out.x.push(nan(r, 1)?);
+                out.y.push(nan(r, 2)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The measurements of the given runs, by name, each with the run's place in the list.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn measurements(&self, runs: &[RunRecord]) -> Result<Vec<(usize, Measurement)>, Error> {
+        let mut out = vec![];
+        let mut statement = self
+            .connection
+            .prepare("SELECT name, value FROM measurement_log WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY name")?;
+        for (i, run) in runs.iter().enumerate() {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.push((i, Measurement { name: r.get(0)?, value: nan(r, 1)? }));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The pictures of the given runs, by name, each with the run's place in the list.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn pictures(&self, runs: &[RunRecord]) -> Result<Vec<(usize, Picture)>, Error> {
+        let mut out = vec![];
+        let mut statement = self.connection.prepare(
+            "SELECT name, height, width, channels, pixels FROM picture_log
+             WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY name",
+        )?;
+        for (i, run) in runs.iter().enumerate() {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                let (name, height, width, channels, pixels) = (r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?);
+                out.push((i, Picture { name, height, width, channels, pixels }));
             }
         }
         Ok(out)

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use spec::record::{Eval, Facts, Outcome, Sink, SinkError, Step};
+use spec::record::{Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
 use spec::{RunSpec, Study};
 
 use crate::error::Error;
@@ -63,7 +63,10 @@ pub struct Ended {
 enum Message {
     Begin { run: String, environment: Arc<Environment>, facts: Option<Facts> },
     Steps { run: String, steps: Vec<Step> },
+    Positions { run: String, positions: Vec<Position> },
     Eval { run: String, eval: Eval },
+    Measurement { run: String, measurement: Measurement },
+    Picture { run: String, picture: Picture },
     End { run: String, ended: Ended },
 }
 
@@ -104,6 +107,7 @@ impl Tracker {
             failure: Arc::clone(&self.failure),
             environment: Arc::clone(environment),
             buffer: Vec::with_capacity(BUFFER),
+            positions: vec![],
             handed_over_ms: 0.0,
         };
         sink.send(Message::Begin { run: run.id.clone(), environment: Arc::clone(environment), facts: None })?;
@@ -203,6 +207,7 @@ pub struct RunSink {
     failure: Failure,
     environment: Arc<Environment>,
     buffer: Vec<Step>,
+    positions: Vec<Position>,
     handed_over_ms: f64,
 }
 
@@ -215,6 +220,10 @@ impl RunSink {
     }
 
     fn hand_over(&mut self) -> Result<(), SinkError> {
+        if !self.positions.is_empty() {
+            let positions = std::mem::take(&mut self.positions);
+            self.send(Message::Positions { run: self.run.clone(), positions })?;
+        }
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -250,6 +259,19 @@ impl Sink for RunSink {
     fn eval(&mut self, eval: &Eval) -> Result<(), SinkError> {
         self.hand_over()?;
         self.send(Message::Eval { run: self.run.clone(), eval: *eval })
+    }
+
+    fn position(&mut self, position: &Position) -> Result<(), SinkError> {
+        self.positions.push(*position);
+        if self.positions.len() == BUFFER { self.hand_over() } else { Ok(()) }
+    }
+
+    fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError> {
+        self.send(Message::Measurement { run: self.run.clone(), measurement: measurement.clone() })
+    }
+
+    fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
+        self.send(Message::Picture { run: self.run.clone(), picture: picture.clone() })
     }
 }
 
@@ -289,8 +311,9 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
     match message {
         Message::Begin { run, environment: e, facts: None } => {
             let key = key(&run)?;
-            connection.prepare_cached("DELETE FROM step_log WHERE run_key = ?")?.execute([key])?;
-            connection.prepare_cached("DELETE FROM eval_log WHERE run_key = ?")?.execute([key])?;
+            for log in ["step_log", "eval_log", "position_log", "measurement_log", "picture_log"] {
+                connection.prepare_cached(&format!("DELETE FROM {log} WHERE run_key = ?"))?.execute([key])?;
+            }
             let sql = format!(
                 "UPDATE run SET outcome = NULL, error = NULL, steps = 0, host = ?, cpu = ?, os = ?, version = ?, git_commit = ?, git_dirty = ?,
                  started_at = {NOW}, ended_at = NULL WHERE key = ?"
@@ -305,16 +328,31 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
             let key = key(&run)?;
             let mut insert = connection.prepare_cached("INSERT INTO step_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
             for s in steps {
-                let finite = [s.loss, s.accuracy, s.lr, s.grad_norm].iter().all(|x| x.is_finite());
+                let finite = [s.loss, s.accuracy.unwrap_or(0.0), s.lr, s.grad_norm].iter().all(|x| x.is_finite());
                 let us = microseconds(s.elapsed_ms);
                 insert.execute(params![key, s.step, s.epoch, s.examples, s.loss, s.accuracy, s.lr, s.grad_norm, us, finite])?;
             }
         }
         Message::Eval { run, eval: e } => {
-            let finite = e.loss.is_finite() && e.accuracy.is_finite();
+            let finite = e.loss.is_finite() && e.accuracy.is_none_or(f64::is_finite);
             let us = microseconds(e.elapsed_ms);
-            let mut insert = connection.prepare_cached("INSERT INTO eval_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-            insert.execute(params![key(&run)?, e.split.name(), e.step, e.epoch, e.examples, e.loss, e.accuracy, us, finite])?;
+            let mut insert = connection.prepare_cached("INSERT INTO eval_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+            let key = key(&run)?;
+            insert.execute(params![key, e.split.name(), e.step, e.epoch, e.examples, e.loss, e.accuracy, us, finite, e.noise_scale])?;
+        }
+        Message::Positions { run, positions } => {
+            let key = key(&run)?;
+            let mut insert = connection.prepare_cached("INSERT INTO position_log VALUES (?, ?, ?, ?)")?;
+            for p in positions {
+                insert.execute(params![key, p.step, p.x, p.y])?;
+            }
+        }
+        Message::Measurement { run, measurement: m } => {
+            connection.prepare_cached("INSERT INTO measurement_log VALUES (?, ?, ?)")?.execute(params![key(&run)?, m.name, m.value])?;
+        }
+        Message::Picture { run, picture: p } => {
+            let mut insert = connection.prepare_cached("INSERT INTO picture_log VALUES (?, ?, ?, ?, ?, ?)")?;
+            insert.execute(params![key(&run)?, p.name, p.height, p.width, p.channels, p.pixels])?;
         }
         Message::End { run, ended } => {
             let sql = format!("UPDATE run SET outcome = ?, error = ?, steps = ?, ended_at = {NOW} WHERE id = ?");

@@ -7,6 +7,7 @@
 
 mod axis;
 mod captions;
+mod contours;
 mod frame;
 mod legend;
 mod limits;
@@ -22,6 +23,7 @@ mod text;
 mod thin;
 
 pub use axis::{Axis, Scale};
+pub use contours::{Contours, Landscape};
 pub use legend::{Legend, Place};
 pub use limits::robust_limits;
 pub use palette::{Color, Dash, categorical, sequential};

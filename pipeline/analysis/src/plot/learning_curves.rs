@@ -12,6 +12,10 @@ const SEPARATE: usize = 2;
 const SPLITS: [Split; 2] = [Split::Train, Split::Validation];
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
+    // Heights of surfaces fall below zero, where a logarithmic axis has no place for them.
+    if !a.has_accuracies() {
+        return None;
+    }
     let loss = |split| Metric { split, quantity: Quantity::Loss };
     let points = a.curves.epochs.iter().filter(|((_, metric), _)| SPLITS.map(loss).contains(metric)).flat_map(|(_, points)| points);
     points.clone().next()?;

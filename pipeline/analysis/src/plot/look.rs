@@ -46,9 +46,10 @@ pub(super) fn series(a: &Analysis<'_>, arm: usize, points: &[Point]) -> Series {
 
 /// The axis of a metric. A loss is shown on a logarithmic scale with robust limits, so that one that exploded doesn't flatten
 /// the others; an accuracy can't explode, and all of its values are shown.
-pub(super) fn axis(metric: Metric, label: &str, values: impl IntoIterator<Item = f64>) -> Axis {
+pub(super) fn axis(metric: Metric, label: &str, values: impl Iterator<Item = f64> + Clone) -> Axis {
     match metric.quantity {
         Quantity::Accuracy => Axis::linear(label),
+        Quantity::Loss if values.clone().any(|value| value <= 0.0) => Axis::linear(label),
         Quantity::Loss => match robust_limits(values, Scale::Log) {
             Some(limits) => Axis::log(format!("{label} (nats)")).clipped(limits),
             None => Axis::log(format!("{label} (nats)")),
@@ -57,7 +58,7 @@ pub(super) fn axis(metric: Metric, label: &str, values: impl IntoIterator<Item =
 }
 
 /// What a curve shows, for [`axis`].
-pub(super) fn values<'p>(points: impl IntoIterator<Item = &'p Point>) -> impl Iterator<Item = f64> {
+pub(super) fn values<'p>(points: impl IntoIterator<Item = &'p Point, IntoIter: Clone>) -> impl Iterator<Item = f64> + Clone {
     points.into_iter().flat_map(|point| [point.median, point.q25, point.q75])
 }
 

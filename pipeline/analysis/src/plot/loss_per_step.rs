@@ -9,6 +9,10 @@ use crate::curves::BINS;
 use crate::figure::{Axis, Figure, Panel};
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
+    // Heights of surfaces fall below zero, where a logarithmic axis has no place for them.
+    if !a.has_accuracies() {
+        return None;
+    }
     let curves = &a.curves.steps;
     if curves.is_empty() {
         return None;

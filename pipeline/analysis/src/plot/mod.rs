@@ -6,16 +6,17 @@ mod final_metric;
 mod learning_curves;
 mod look;
 mod loss_per_step;
+mod paths;
 mod sensitivity;
 
 use crate::Analysis;
 
 /// All figures, in the order of a report. One that has nothing to show gives `None`.
-pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 5] =
-    [final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
+pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 6] =
+    [paths::plot, final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
 
 /// Names of all figures; what a study's folder holds under other names is none of ours.
-pub(crate) const NAMES: [&str; 5] = ["final-metric", "sensitivity", "learning-curves", "accuracy", "loss-per-step"];
+pub(crate) const NAMES: [&str; 6] = ["paths", "final-metric", "sensitivity", "learning-curves", "accuracy", "loss-per-step"];
 
 /// A figure with what its page says about it.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let (layout, metric) = (&a.layout, a.metric());
     let name = layout.axis.as_ref()?;
     let (low, high) = (layout.values.first()?, layout.values.last()?);
-    if a.arms.iter().all(|arm| arm.with_result() == 0) {
+    if a.arms.iter().all(|arm| arm.with_result() == 0) || a.is_check() {
         return None;
     }
     let point = |i: usize| {

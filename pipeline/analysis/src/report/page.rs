@@ -26,6 +26,8 @@ pub(super) fn make(a: &Analysis<'_>) -> Result<BTreeMap<String, Vec<u8>>, Error>
         let _ = writeln!(text, "- {finding}");
     }
 
+    text.push_str(&findings::checks::worked(a));
+
     let plots: Vec<_> = PLOTS.iter().filter_map(|plot| plot(a)).collect();
     if !plots.is_empty() {
         text.push_str("\n## Figures\n");

@@ -11,7 +11,11 @@ use crate::stats::median;
 
 #[expect(clippy::unnecessary_wraps, reason = "the type of all tables")]
 pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
+    if a.is_check() {
+        return Ok(None);
+    }
     let metric = a.metric();
+    let tested = a.arms.iter().any(|arm| !arm.last(Metric { split: Split::Test, quantity: Quantity::Loss }).is_empty());
     let test = |quantity| Metric { split: Split::Test, quantity };
     let name = metric.name();
     let mut columns = vec![Column::new("arm"), Column::new("finished").parts("", &["finished", "runs"])];
@@ -20,14 +24,15 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     columns.push(Column::new("mean ± sd").parts(name, &["mean", "sd"]).metric(metric));
     columns.push(Column::new("n"));
     columns.push(Column::new("best during training").parts(name, &["best_median"]).metric(metric));
-    for quantity in [Quantity::Loss, Quantity::Accuracy] {
+    for quantity in [Quantity::Loss, Quantity::Accuracy].into_iter().filter(|_| tested || a.has_accuracies()) {
         let metric = test(quantity);
         columns.push(Column::new(format!("{metric}: mean ± sd")).parts(metric.name(), &["mean", "sd"]).metric(metric));
     }
+    let width = columns.len();
     let alarm = |n: usize| Cell::Alarm(n as u64);
     let rows = a.arms.iter().map(|arm| {
         let last = arm.last(metric);
-        vec![
+        let mut row = vec![
             Cell::Text(arm.label.into()),
             Cell::Of(arm.count(State::Finished) as u64, arm.runs.len() as u64),
             alarm(arm.count(State::Diverged)),
@@ -39,13 +44,15 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
             Cell::Value(median(&arm.best(metric))),
             Cell::mean_sd(&arm.last(test(Quantity::Loss))),
             Cell::mean_sd(&arm.last(test(Quantity::Accuracy))),
-        ]
+        ];
+        row.truncate(width);
+        row
     });
     let caption = format!(
         "Arms in the order of the grid. `{name}` is taken at the end of training, over the n seeds whose runs finished; an arm \
          with diverged, failed or missing runs is described by its other runs only. sd: standard deviation of the sample. Best \
-         during training: median over seeds of each run's best evaluation. Losses are mean cross-entropies in nats. ↑: higher \
-         is better, ↓: lower is better."
+         during training: median over seeds of each run's best evaluation. {} ↑: higher is better, ↓: lower is better.",
+        if a.has_accuracies() { "Losses are mean cross-entropies in nats." } else { "The loss is the height of the surface." }
     );
     Ok(Some(Table { name: "arms", caption, in_page: true, columns, rows: rows.collect() }))
 }

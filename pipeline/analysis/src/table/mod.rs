@@ -3,6 +3,8 @@
 
 mod arms;
 mod divergence;
+mod measurements;
+mod models;
 mod render;
 mod runs;
 mod time_to_target;
@@ -14,10 +16,10 @@ use crate::error::Error;
 use crate::number::Format;
 
 /// All tables, in the order of a report. One that has nothing to say gives `None`.
-pub const TABLES: [Maker; 4] = [arms::table, time_to_target::table, divergence::table, runs::table];
+pub const TABLES: [Maker; 6] = [arms::table, time_to_target::table, models::table, divergence::table, measurements::table, runs::table];
 
 /// Names of all tables; what a study's folder holds under other names is none of ours.
-pub(crate) const NAMES: [&str; 4] = ["arms", "time_to_target", "divergence", "runs"];
+pub(crate) const NAMES: [&str; 6] = ["arms", "time_to_target", "models", "divergence", "measurements", "runs"];
 
 /// Makes a table of a study.
 pub type Maker = fn(&Analysis<'_>) -> Result<Option<Table>, Error>;

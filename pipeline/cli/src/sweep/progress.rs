@@ -98,7 +98,10 @@ impl Progress {
         }
         let line = || {
             let result = match (ended.outcome, &ended.error, eval) {
-                (Outcome::Completed, _, Some(e)) => format!("validation loss {:.4}, accuracy {:.3}", e.loss, e.accuracy),
+                (Outcome::Completed, _, Some(e)) => match e.accuracy {
+                    Some(accuracy) => format!("{} loss {:.4}, accuracy {accuracy:.3}", e.split.name(), e.loss),
+                    None => format!("loss {:.4}", e.loss),
+                },
                 (_, Some(reason), _) => format!("step {}: {reason}", ended.steps),
                 _ => format!("{} steps", ended.steps),
             };

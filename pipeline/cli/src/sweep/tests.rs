@@ -14,8 +14,7 @@ const GRID: &str = r#"
 question = "?"
 [base]
 dataset = "fashion-mnist-mini"
-model = "mlp"
-hidden = 4
+model = { name = "mlp", hidden = 4 }
 optimizer = "sgd"
 lr = 0.1
 train_examples = 64
@@ -35,20 +34,20 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
     broken.train.images.clear();
     let broken = Arc::new(broken);
     let device = engine::device::Device::Cpu;
-    let facts = engine::Plan::new(&study.arms[0].config, &good, &device).unwrap().facts().clone();
+    let facts = engine::facts(&study.arms[0].config, Some(&good), &device).unwrap();
     let mut items: Vec<Item> = study
         .runs()
         .map(|(arm, run)| Item {
             study: study.name.clone(),
             arm: arm.label.clone(),
             run,
-            dataset: Arc::clone(&good),
+            dataset: Some(Arc::clone(&good)),
             facts: facts.clone(),
             action: Action::Run("new".into()),
             estimate_ms: None,
         })
         .collect();
-    items[0].dataset = broken;
+    items[0].dataset = Some(broken);
     items[1].run.config = spec::Config::default();
 
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::Error;
-use spec::record::{Eval, Facts, Outcome, Sink, SinkError, Step};
+use spec::record::{Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
 use tracker::{Ended, Environment, RunSink, Tracker};
 
 use super::progress::Progress;
@@ -51,7 +51,7 @@ pub fn train(
     };
     let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
     IN_RUN.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| engine::train(&item.run, &item.dataset, &planned.device, threads, &mut watched)));
+    let result = catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, item.dataset.as_deref(), &planned.device, threads, &mut watched)));
     IN_RUN.set(false);
     let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
     let ended = match result {
@@ -105,10 +105,22 @@ impl Sink for Watched<'_> {
     }
 
     fn eval(&mut self, eval: &Eval) -> Result<(), SinkError> {
-        if eval.split == spec::Split::Validation {
+        if eval.split == spec::Split::Validation || eval.accuracy.is_none() {
             self.last_eval = Some(*eval);
         }
         self.sink.eval(eval)
+    }
+
+    fn position(&mut self, position: &Position) -> Result<(), SinkError> {
+        self.sink.position(position)
+    }
+
+    fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError> {
+        self.sink.measurement(measurement)
+    }
+
+    fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
+        self.sink.picture(picture)
     }
 
     fn interrupted(&self) -> bool {

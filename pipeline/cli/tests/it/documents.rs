@@ -1,6 +1,6 @@
 //! What the documents say is true: grid files parse, commands exist, derived files are fresh.
 
-use crate::workspace::{Workspace, repository};
+use crate::workspace::{TINY, Workspace, repository};
 
 fn read(name: &str) -> String {
     std::fs::read_to_string(repository().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -8,8 +8,12 @@ fn read(name: &str) -> String {
 
 #[test]
 fn the_committed_schema_of_grid_files_is_fresh() {
-    let w = Workspace::new("");
-    assert!(w.ok(&["schema"]) == read("experiments/grid.schema.json"), "it differs; run `just regenerate` and commit");
+    // It lists the models of the folder that it stands in.
+    let output = Workspace::new("").command(&["schema"]).current_dir(repository()).output().unwrap();
+    assert!(
+        String::from_utf8(output.stdout).unwrap() == read("experiments/grid.schema.json"),
+        "it differs; run `just regenerate` and commit"
+    );
 }
 
 #[test]
@@ -24,15 +28,48 @@ fn every_committed_study_expands() {
 }
 
 #[test]
-fn grid_files_in_the_readme_expand() {
-    let mut found = 0;
-    for block in read("README.md").split("```toml\n").skip(1) {
-        let grid = block.split("```").next().unwrap();
-        let w = Workspace::new(grid);
+fn grid_and_model_files_in_the_readme_expand() {
+    let (w, readme) = (Workspace::new(""), read("README.md"));
+    std::fs::create_dir(w.path("experiments/models")).unwrap();
+    let (mut grids, mut models, mut parts) = (0, 0, 0);
+    let base = TINY.lines().filter(|l| !l.starts_with("model")).collect::<Vec<_>>().join("\n");
+    for block in readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
+        let grid = if let Some(name) = block.lines().next().unwrap().strip_prefix("# experiments/models/") {
+            models += 1;
+            w.write(&format!("experiments/models/{name}"), block);
+            base.replace("[base]\n", &format!("[base]\nmodel = \"{}\"\n", name.strip_suffix(".toml").unwrap()))
+        } else if block.contains("[study]") {
+            grids += 1;
+            block.to_owned()
+        } else {
+            parts += 1;
+            let (settings, axes) = block.split_once("[grid]\n").unwrap();
+            base.replace("[base]\n", settings).replace("[grid]\n", &format!("[grid]\n{axes}"))
+        };
+        w.write("experiments/tiny.toml", &grid);
         w.ok(&["plan"]);
-        found += 1;
     }
-    assert!(found >= 1);
+    assert_eq!((grids, models, parts), (1, 2, 1));
+}
+
+#[test]
+fn built_in_models_are_those_of_the_repository() {
+    let w = Workspace::new(TINY);
+    std::fs::create_dir(w.path("experiments/models")).unwrap();
+    let ids = |models: &[&str]| {
+        let list: Vec<String> = models.iter().map(|m| format!("\"{m}\"")).collect();
+        let grid = TINY
+            .replace("model = { name = \"mlp\", hidden = 8 }\n", "")
+            .replace("[grid]\n", &format!("[grid]\nmodel = [{}]\n", list.join(", ")));
+        w.write("experiments/tiny.toml", &grid);
+        w.ok(&["plan"])
+    };
+    let names = ["mlp", "small-cnn", "stacked-cnn", "inception"];
+    let built_in = ids(&names);
+    for name in names {
+        w.write(&format!("experiments/models/{name}.toml"), &read(&format!("experiments/models/{name}.toml")));
+    }
+    assert_eq!(ids(&names), built_in);
 }
 
 #[test]

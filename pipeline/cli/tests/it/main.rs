@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on panics")]
 
 mod documents;
+mod models;
+mod objectives;
 mod plan;
 mod query;
 mod report;
+mod summary;
 mod sweep;
 mod workspace;

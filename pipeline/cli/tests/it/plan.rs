@@ -27,9 +27,9 @@ fn a_typo_names_its_line() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(outcome.stderr, @r"
             error: unknown key `batchsize` in [base]
-              --> experiments/tiny.toml:13:1
+              --> experiments/tiny.toml:12:1
                |
-            13 | batchsize = 32
+            12 | batchsize = 32
                | ^^^^^^^^^
                = help: did you mean `batch_size`?
             ");

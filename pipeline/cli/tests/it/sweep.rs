@@ -35,7 +35,7 @@ fn every_step_of_every_run_is_in_the_database_and_nothing_is_trained_twice() {
 fn jobs_and_threads_do_not_change_a_bit() {
     let grid = TINY
         .replace("seeds = 2", "seeds = 3")
-        .replace("model = \"mlp\"\nhidden = 8", "model = \"small-cnn\"")
+        .replace("model = { name = \"mlp\", hidden = 8 }", "model = \"small-cnn\"")
         .replace("epochs = 2", "steps = 5");
     let logged = |options: &[&str]| {
         let w = Workspace::new(&grid);
@@ -51,7 +51,9 @@ fn jobs_and_threads_do_not_change_a_bit() {
 
 #[test]
 fn runs_that_cannot_fit_into_memory_are_refused_with_the_figure() {
-    let w = Workspace::new(&TINY.replace("lr = [0.1, 1000]", "hidden = [8, 4096]").replace("hidden = 8\n", "lr = 0.1\n"));
+    let w = Workspace::new(
+        &TINY.replace("lr = [0.1, 1000]", "model.hidden = [8, 4096]").replace("{ name = \"mlp\", hidden = 8 }\n", "\"mlp\"\nlr = 0.1\n"),
+    );
     let plan = w.ok(&["plan", "--max-memory", "8MiB"]);
     assert!(plan.contains("needs about 28 MiB of memory, and 8.0 MiB are to be had"), "{plan}");
     assert!(plan.contains("4 runs: 2 to train (40 steps), 0 to skip, 2 refused"), "{plan}");

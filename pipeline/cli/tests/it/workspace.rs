@@ -13,8 +13,7 @@ targets = { validation_accuracy = 0.3 }
 
 [base]
 dataset = "fashion-mnist-mini"
-model = "mlp"
-hidden = 8
+model = { name = "mlp", hidden = 8 }
 optimizer = "sgd"
 train_examples = 300
 validation_fraction = 0.01

@@ -50,16 +50,16 @@ NETWORKS = {
         'model = "small-cnn"',
         "Images of 28×28×1; convolution 3×3 16, pooling 2, convolution 3×3 32, pooling 2, dense 64, dense 10.",
     ),
-    "mlp": Network("MLP", 'model = "mlp"\nhidden = 128', "Images of 28×28×1; dense 128, dense 10."),
+    "mlp": Network("MLP", 'model = { name = "mlp", hidden = 128 }', "Images of 28×28×1; dense 128, dense 10."),
     "inception": Network(
         "Inception",
-        'model = "inception"\nbatch_norm = false',
+        'model = { name = "inception", batch_norm = false }',
         "Images of 28×28×1; convolution 3×3 32, two Inception modules of 96 channels with pooling 2 between, global average, "
         "dense 10.",
     ),
     "inception-bn": Network(
         "Inception with batch normalisation",
-        'model = "inception"\nbatch_norm = true',
+        'model = { name = "inception", batch_norm = true }',
         "The same with batch normalisation after every convolution.",
     ),
 }

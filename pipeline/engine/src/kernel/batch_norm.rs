@@ -44,6 +44,11 @@ impl<T: Real> BatchNorm<T> {
         }
     }
 
+    /// The running mean and variance.
+    pub(crate) fn running(&mut self) -> Vec<&mut [T]> {
+        vec![&mut self.running_mean, &mut self.running_variance]
+    }
+
     /// Numbers of memory for a batch in training.
     pub(crate) fn memory(&self, batch: usize) -> usize {
         (2 * batch + 10) * self.channels

@@ -4,6 +4,9 @@
 //! depth, height, width, filters\]. A row of a window is one stretch of an image row, so an output row is a panel product
 //! straight from the image: there is no im2col. The gradient to the input is such a product too, of the gradient to the output
 //! with turned weights. Rows of padding are left out of the sums; only the ends of rows are padded with zeros.
+//!
+//! With groups, each group of filters sees its own share of the channels; the weights are \[window…, channels / groups,
+//! filters\]. A stretch is then the group's channels of one pixel, and each group has its own panel products.
 
 use super::Real;
 use super::elementwise::{mask_and_sum, sum_parts};
@@ -22,10 +25,11 @@ const ROWS: usize = 160;
 /// Numbers in a panel of weights beyond which it is taken in parts.
 const LARGE: usize = 65_536;
 
-/// A convolution with bias and optional ReLU, and the memory that it works in.
+/// A convolution with optional bias and ReLU, and the memory that it works in.
 pub(crate) struct Conv<T> {
     g: Geometry,
     filters: usize,
+    groups: usize,
     relu: bool,
     /// The input with padded rows, kept for the backward pass.
     padded: Vec<T>,
@@ -39,16 +43,21 @@ pub(crate) struct Conv<T> {
     forward_rows: Vec<Vec<Segment>>,
     /// For each input row: the output rows whose windows see it, and where their turned weights start in a panel.
     input_rows: Vec<Vec<Segment>>,
-    /// For each row of the window: the input rows that it sees, and the output rows that see them.
+    /// For each stretch of the window: the input rows that it sees, and the output rows that see them.
     window_rows: Vec<Vec<Segment>>,
 }
 
 impl<T: Real> Conv<T> {
-    pub(crate) fn new(g: &Geometry, filters: usize, relu: bool) -> Self {
+    /// `groups` must divide channels and filters.
+    pub(crate) fn new(g: &Geometry, filters: usize, groups: usize, relu: bool) -> Self {
         let g = g.clone().flattened();
         let (source_row, out_row, spread_row) = (padded_width(&g) * g.channels, g.output[2] * filters, spread_width(&g) * filters);
-        let panel_row = g.kernel[2] * g.channels * Panels::<T>::new(filters).pitch();
-        let turned_row = g.kernel[2] * filters * Panels::<T>::new(g.channels).pitch();
+        let cut = Cut::new(&g, filters, groups);
+        let stretches = g.kernel[2] / cut.pixels;
+        let panel_step = cut.pixels * cut.channels * Panels::<T>::new(cut.filters).pitch();
+        let turned_step = cut.pixels * cut.filters * Panels::<T>::new(cut.channels).pitch();
+        // Stretches of a window row, with where they start in pixels.
+        let along = |w: usize| (0..stretches).map(move |s| (w * stretches + s, s * cut.pixels));
         // The input row that a row of the window sees from an output row, if it is none of padding.
         let seen = |(kz, ky): (usize, usize), (oz, oy): (usize, usize)| {
             let z = (oz * g.stride[0] + kz).checked_sub(g.before[0]).filter(|z| *z < g.input[0])?;
@@ -60,20 +69,21 @@ impl<T: Real> Conv<T> {
         let mut input_rows = vec![vec![]; g.input[0] * g.input[1]];
         for ((w, window), (o, output)) in outputs().flat_map(|o| window_of().map(move |w| (w, o))) {
             if let Some(row) = seen(window, output) {
-                input_rows[row].push(Segment { a: o * spread_row, b: w * turned_row });
+                let stretches = along(w).map(|(s, pixel)| Segment { a: o * spread_row + pixel * filters, b: s * turned_step });
+                input_rows[row].extend(stretches);
             }
         }
         let forward_rows = outputs().map(|(_, output)| {
-            let rows = window_of().filter_map(|(w, window)| Some(Segment { a: seen(window, output)? * source_row, b: w * panel_row }));
-            rows.collect()
+            let rows = window_of().filter_map(|(w, window)| Some((w, seen(window, output)? * source_row)));
+            rows.flat_map(|(w, a)| along(w).map(move |(s, pixel)| Segment { a: a + pixel * g.channels, b: s * panel_step })).collect()
         });
-        let window_rows = window_of().map(|(_, window)| {
-            let rows = outputs().filter_map(|(o, output)| Some(Segment { a: seen(window, output)? * source_row, b: o * out_row }));
-            rows.collect()
+        let window_rows = window_of().flat_map(|(w, window)| along(w).map(move |(_, pixel)| (window, pixel))).map(|(window, pixel)| {
+            let row = |(o, output)| Some(Segment { a: seen(window, output)? * source_row + pixel * g.channels, b: o * out_row });
+            outputs().filter_map(row).collect()
         });
         let (forward_rows, window_rows) = (forward_rows.collect(), window_rows.collect());
         let (padded, packed, turned, partial, partial_bias) = Default::default();
-        Conv { g, filters, relu, padded, packed, turned, partial, partial_bias, forward_rows, input_rows, window_rows }
+        Conv { g, filters, groups, relu, padded, packed, turned, partial, partial_bias, forward_rows, input_rows, window_rows }
     }
 
     /// Numbers in an image with padded rows.
@@ -81,9 +91,14 @@ impl<T: Real> Conv<T> {
         self.g.input[0] * self.g.input[1] * padded_width(&self.g) * self.g.channels
     }
 
+    /// Numbers in the weights.
+    fn weights(&self) -> usize {
+        self.g.window_len() / self.groups * self.filters
+    }
+
     /// Whether the gradient to the weights is summed up image by image; else [`Conv::finish`] needs all of `dz`.
     pub(crate) fn has_few_weights(&self) -> bool {
-        self.g.window_len() * self.filters <= SMALL
+        self.weights() <= SMALL
     }
 
     fn out_len(&self) -> usize {
@@ -92,7 +107,7 @@ impl<T: Real> Conv<T> {
 
     /// Numbers of memory for a batch in training.
     pub(crate) fn memory(&self, batch: usize) -> usize {
-        let weights = self.g.window_len() * self.filters;
+        let weights = self.weights();
         let padded = if is_padded(&self.g) { batch * self.source_len() } else { 0 };
         let partial = if weights <= SMALL { groups(batch).0 * weights } else { weights };
         padded + 2 * weights + partial + batch * self.filters
@@ -100,11 +115,11 @@ impl<T: Real> Conv<T> {
 
     /// Multiply-adds of one pass over a batch.
     fn work(&self, batch: usize) -> usize {
-        batch * self.out_len() * self.g.window_len()
+        batch * self.g.output_pixels() * self.weights()
     }
 
     /// The forward pass of this layer by itself.
-    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: &[T], y: &mut [T]) {
+    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: Option<&[T]>, y: &mut [T]) {
         let (work, image, out) = (self.work(batch), x.len() / batch, self.out_len());
         let y = Parts::new(y);
         let run = self.forward_images(batch, w, b);
@@ -123,7 +138,7 @@ impl<T: Real> Conv<T> {
         dy: &mut [T],
         dx: Option<Target<'_, T>>,
         w: &mut Parameter<'_, T>,
-        b: &mut Parameter<'_, T>,
+        b: Option<&mut Parameter<'_, T>>,
     ) -> f64 {
         let (work, image, out) = (2 * self.work(batch), x.len() / batch, self.out_len());
         let (add, dx) = dx.map_or((false, None), |dx| (dx.add, Some(Parts::new(dx.to))));
@@ -141,12 +156,19 @@ impl<T: Real> Conv<T> {
     }
 
     /// What computes the output of one image.
-    pub(crate) fn forward_images<'a>(&'a mut self, batch: usize, w: &'a [T], b: &'a [T]) -> impl Fn(usize, &[T], &mut [T]) + Sync + 'a {
+    pub(crate) fn forward_images<'a>(
+        &'a mut self,
+        batch: usize,
+        w: &'a [T],
+        b: Option<&'a [T]>,
+    ) -> impl Fn(usize, &[T], &mut [T]) + Sync + 'a {
         let (source, filters) = (self.source_len(), self.filters);
-        let panels = Panels::<T>::new(filters);
+        let cut = Cut::new(&self.g, filters, self.groups);
+        let panels = Panels::<T>::new(cut.filters);
+        let weight_rows = self.g.window_len() / self.groups;
         let is_padded = is_padded(&self.g);
         let padded = Parts::new(if is_padded { room(&mut self.padded, batch * source) } else { &mut [] });
-        let weights = panels.pack(w, self.g.window_len(), &mut self.packed);
+        let weights = panels.pack_groups(w, weight_rows, self.groups, &mut self.packed);
         let (g, relu, rows) = (&self.g, self.relu, &self.forward_rows);
         move |i, x, y| {
             let mut from = x;
@@ -156,11 +178,15 @@ impl<T: Real> Conv<T> {
                 pad(g, x, to);
                 from = to;
             }
-            let size = |columns| Size { rows: g.output[2], columns, depth: g.kernel[2] * g.channels };
-            let left = Left { values: from, row: g.stride[2] * g.channels, step: 1 };
-            for (first, columns) in panels.iter() {
-                let right = Right { values: panels.panel(weights, first, g.window_len()), pitch: panels.pitch() };
-                image_product(y, filters, first, size(columns), left, right, rows, Start::Bias(&b[first..]), relu);
+            let size = |columns| Size { rows: g.output[2], columns, depth: cut.pixels * cut.channels };
+            for (group, weights) in weights.chunks_exact(panels.packed_len(weight_rows)).enumerate() {
+                let left = Left { values: &from[group * cut.channels..], row: g.stride[2] * g.channels, step: 1 };
+                for (first, columns) in panels.iter() {
+                    let right = Right { values: panels.panel(weights, first, weight_rows), pitch: panels.pitch() };
+                    let to = group * cut.filters + first;
+                    let start = b.map_or(Start::Zero, |b| Start::Bias(&b[to..]));
+                    image_product(y, filters, to, size(columns), left, right, rows, start, relu);
+                }
             }
         }
     }
@@ -176,9 +202,9 @@ impl<T: Real> Conv<T> {
         is_inner: bool,
     ) -> impl Fn(Image, &[T], &[T], &mut [T], Option<Target<'_, T>>) + Sync + 'a {
         let (source, filters) = (self.source_len(), self.filters);
-        let turned_panels = Panels::<T>::new(self.g.channels);
+        let cut = Cut::new(&self.g, filters, self.groups);
         if is_inner {
-            turn(team, &self.g, filters, &turned_panels, w, &mut self.turned);
+            turn(team, &self.g, filters, cut, w, &mut self.turned);
         }
         let (groups, weights) = (groups(batch).0, w.len());
         let is_small = self.has_few_weights();
@@ -186,7 +212,7 @@ impl<T: Real> Conv<T> {
         let partial = Parts::new(room(&mut self.partial, if is_small { groups * weights } else { weights }));
         let (g, relu, turned, padded) = (&self.g, self.relu, &self.turned, &self.padded);
         let (window_rows, input_rows) = (&self.window_rows, &self.input_rows);
-        let gradient = WeightGradient { g, filters };
+        let gradient = WeightGradient { g, filters, cut };
         move |image, x, y, dy, dx| {
             // SAFETY: every group has its own sums.
             let bias = unsafe { bias.range(image.group * filters, filters) };
@@ -195,12 +221,12 @@ impl<T: Real> Conv<T> {
             }
             mask_and_sum(relu.then_some(y), dy, bias);
             if let Some(Target { to, add }) = dx {
-                input_gradient(g, filters, &turned_panels, turned, input_rows, dy, to, add);
+                input_gradient(g, filters, cut, turned, input_rows, dy, to, add);
             }
             if is_small {
                 // SAFETY: as above.
                 let partial = unsafe { partial.range(image.group * weights, weights) };
-                let places = g.kernel[2] * g.channels;
+                let places = cut.pixels * cut.channels;
                 let from = if is_padded(g) { &padded[image.index * source..(image.index + 1) * source] } else { x };
                 for (segments, to) in window_rows.iter().zip(partial.chunks_exact_mut(places * filters)) {
                     gradient.of_image(from, dy, segments, to, places, !image.is_first);
@@ -218,7 +244,7 @@ impl<T: Real> Conv<T> {
         x: &[T],
         dz: &[T],
         w: &mut Parameter<'_, T>,
-        b: &mut Parameter<'_, T>,
+        b: Option<&mut Parameter<'_, T>>,
     ) -> f64 {
         let (source, out, filters, weights) = (self.source_len(), self.out_len(), self.filters, w.len());
         let work = self.work(batch);
@@ -228,9 +254,10 @@ impl<T: Real> Conv<T> {
         let partial = &mut self.partial[..if is_small { groups * weights } else { weights }];
         if !is_small {
             let (g, window_rows) = (&self.g, &self.window_rows);
-            let gradient = WeightGradient { g, filters };
+            let cut = Cut::new(g, filters, self.groups);
+            let gradient = WeightGradient { g, filters, cut };
             let sources = if is_padded(g) { &self.padded[..batch * source] } else { x };
-            let places = g.kernel[2] * g.channels;
+            let places = cut.pixels * cut.channels;
             let blocks = places.div_ceil(ROWS);
             let parts = Parts::new(&mut *partial);
             team.run(window_rows.len() * blocks, work, |task| {
@@ -244,7 +271,25 @@ impl<T: Real> Conv<T> {
                 }
             });
         }
-        w.learn(team, sum_parts(partial, weights)) + b.learn(team, sum_parts(partial_bias, filters))
+        let squares = w.learn(team, sum_parts(partial, weights));
+        squares + b.map_or(0.0, |b| b.learn(team, sum_parts(partial_bias, filters)))
+    }
+}
+
+/// What one panel product takes of a window row: all of it, or with groups, the channels of one group from one pixel.
+#[derive(Clone, Copy)]
+struct Cut {
+    /// Neighbouring pixels of a window row.
+    pixels: usize,
+    /// Channels that a filter sees.
+    channels: usize,
+    /// Filters that see them.
+    filters: usize,
+}
+
+impl Cut {
+    fn new(g: &Geometry, filters: usize, groups: usize) -> Self {
+        Cut { pixels: if groups == 1 { g.kernel[2] } else { 1 }, channels: g.channels / groups, filters: filters / groups }
     }
 }
 
@@ -277,20 +322,22 @@ fn pad<T: Real>(g: &Geometry, image: &[T], to: &mut [T]) {
     }
 }
 
-/// Writes the weights with the rows of the window reversed and with channels and filters exchanged: \[window, filters,
-/// channels\] in panels.
-fn turn<T: Real>(team: &Team, g: &Geometry, filters: usize, panels: &Panels<T>, w: &[T], memory: &mut Vec<T>) {
+/// Writes the weights with the rows of the window reversed and with channels and filters exchanged: for each group \[window,
+/// filters, channels\] in panels.
+fn turn<T: Real>(team: &Team, g: &Geometry, filters: usize, cut: Cut, w: &[T], memory: &mut Vec<T>) {
     let (width, places) = (g.kernel[2], g.kernel.iter().product::<usize>());
-    let rows = places * filters;
-    let turned = Parts::new(room(memory, panels.packed_len(rows)));
+    let panels = Panels::<T>::new(cut.channels);
+    let (rows, groups) = (places * cut.filters, filters / cut.filters);
+    let turned = Parts::new(room(memory, groups * panels.packed_len(rows)));
     team.run(places, 2 * w.len(), |place| {
-        let first = (place / width * width + width - 1 - place % width) * filters;
-        let w = &w[place * g.channels * filters..(place + 1) * g.channels * filters];
-        for (start, columns) in panels.iter() {
+        let first = (place / width * width + width - 1 - place % width) * cut.filters;
+        let w = &w[place * cut.channels * filters..(place + 1) * cut.channels * filters];
+        for (group, (start, columns)) in (0..groups).flat_map(|group| panels.iter().map(move |panel| (group, panel))) {
+            let at = group * panels.packed_len(rows) + panels.index(first, start, rows);
             // SAFETY: every task has its own rows of each panel.
-            let to = unsafe { turned.range(panels.index(first, start, rows), (filters - 1) * panels.pitch() + columns) };
+            let to = unsafe { turned.range(at, (cut.filters - 1) * panels.pitch() + columns) };
             for (c, w) in w[start * filters..(start + columns) * filters].chunks_exact(filters).enumerate() {
-                for (f, w) in w.iter().enumerate() {
+                for (f, w) in w[group * cut.filters..(group + 1) * cut.filters].iter().enumerate() {
                     to[f * panels.pitch() + c] = *w;
                 }
             }
@@ -300,16 +347,7 @@ fn turn<T: Real>(team: &Team, g: &Geometry, filters: usize, panels: &Panels<T>, 
 
 /// Gradient to one image, given the gradient `dy` to its output.
 #[expect(clippy::too_many_arguments, reason = "the operands of one operation")]
-fn input_gradient<T: Real>(
-    g: &Geometry,
-    filters: usize,
-    panels: &Panels<T>,
-    turned: &[T],
-    rows: &[Vec<Segment>],
-    dy: &[T],
-    dx: &mut [T],
-    add: bool,
-) {
+fn input_gradient<T: Real>(g: &Geometry, filters: usize, cut: Cut, turned: &[T], rows: &[Vec<Segment>], dy: &[T], dx: &mut [T], add: bool) {
     let is_plain = g.kernel[2] == 1 && g.stride[2] == 1 && !is_padded(g);
     let len = if is_plain { 0 } else { g.output[0] * g.output[1] * spread_width(g) * filters };
     T::with(len, |spread| {
@@ -319,13 +357,17 @@ fn input_gradient<T: Real>(
             spread_out(g, filters, dy, spread);
             &*spread
         };
-        let left = Left { values: from, row: filters, step: 1 };
-        let turned_rows = g.kernel.iter().product::<usize>() * filters;
+        let panels = Panels::<T>::new(cut.channels);
+        let turned_rows = g.kernel.iter().product::<usize>() * cut.filters;
         let start = if add { Start::Output } else { Start::Zero };
-        let size = |columns| Size { rows: g.input[2], columns, depth: g.kernel[2] * filters };
-        for (first, columns) in panels.iter() {
-            let right = Right { values: panels.panel(turned, first, turned_rows), pitch: panels.pitch() };
-            image_product(dx, g.channels, first, size(columns), left, right, rows, start, false);
+        let size = |columns| Size { rows: g.input[2], columns, depth: cut.pixels * cut.filters };
+        let turned = turned.chunks_exact(panels.packed_len(turned_rows)).take(filters / cut.filters);
+        for (group, turned) in turned.enumerate() {
+            let left = Left { values: &from[group * cut.filters..], row: filters, step: 1 };
+            for (first, columns) in panels.iter() {
+                let right = Right { values: panels.panel(turned, first, turned_rows), pitch: panels.pitch() };
+                image_product(dx, g.channels, group * cut.channels + first, size(columns), left, right, rows, start, false);
+            }
         }
     });
 }
@@ -396,17 +438,21 @@ fn spread_out<T: Real>(g: &Geometry, filters: usize, dy: &[T], to: &mut [T]) {
 struct WeightGradient<'a> {
     g: &'a Geometry,
     filters: usize,
+    cut: Cut,
 }
 
 impl WeightGradient<'_> {
-    /// Gradient to `places` neighbouring places of a window row, over one image that is given from the first of them on.
+    /// Gradient to `places` neighbouring places of a stretch, over one image that is given from the first of them on.
     fn of_image<T: Real>(&self, from: &[T], dy: &[T], rows: &[Segment], to: &mut [T], places: usize, add: bool) {
-        let left = Left { values: from, row: 1, step: self.g.stride[2] * self.g.channels };
         let start = if add { Start::Output } else { Start::Zero };
-        for (first, columns) in Panels::<T>::new(self.filters).iter() {
-            let size = Size { rows: places, columns, depth: self.g.output[2] };
-            let right = Right { values: &dy[first..], pitch: self.filters };
-            panel_product(&mut to[first..], self.filters, size, left, right, rows, start, false);
+        for group in 0..self.filters / self.cut.filters {
+            let left = Left { values: &from[group * self.cut.channels..], row: 1, step: self.g.stride[2] * self.g.channels };
+            for (first, columns) in Panels::<T>::new(self.cut.filters).iter() {
+                let first = group * self.cut.filters + first;
+                let size = Size { rows: places, columns, depth: self.g.output[2] };
+                let right = Right { values: &dy[first..], pitch: self.filters };
+                panel_product(&mut to[first..], self.filters, size, left, right, rows, start, false);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Fully connected layer: `y = act(x · w + b)` with x \[batch, inputs\], w \[inputs, outputs\], b \[outputs\].
+//! Fully connected layer: `y = act(x · w + b)`, with or without b, with x \[batch, inputs\], w \[inputs, outputs\], b \[outputs\].
 //!
 //! The weights are read once per pass, in stretches of rows. The backward pass takes a stretch of rows, gets the gradients to
 //! its inputs and weights, and learns, before it goes on to the next: a large layer is bound by memory, and this way the
@@ -30,12 +30,13 @@ const EXAMPLES: usize = 256;
 
 const WHOLE: [Segment; 1] = [Segment { a: 0, b: 0 }];
 
-/// A dense layer with optional ReLU, and the memory that it works in.
+/// A dense layer with optional bias and ReLU, and the memory that it works in.
 pub(crate) struct Dense<T> {
     inputs: usize,
     outputs: usize,
     relu: bool,
     partial: Vec<T>,
+    /// The gradient to the bias; zeros in the forward pass of a layer without one.
     bias: Vec<T>,
     /// The gradient behind the ReLU, outputs first.
     turned: Vec<T>,
@@ -52,7 +53,7 @@ impl<T: Real> Dense<T> {
         PARTS.min(self.inputs.div_ceil(PART)) * batch * self.outputs + 2 * BLOCK
     }
 
-    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: &[T], y: &mut [T]) {
+    pub(crate) fn forward(&mut self, team: &Team, batch: usize, x: &[T], w: &[T], b: Option<&[T]>, y: &mut [T]) {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let part = inputs.div_ceil(PARTS).max(PART);
         let parts = inputs.div_ceil(part);
@@ -81,6 +82,11 @@ impl<T: Real> Dense<T> {
         });
         let sums = sum_parts(partial, len);
         let relu = self.relu;
+        let b = b.unwrap_or_else(|| {
+            let zeros = room(&mut self.bias, outputs);
+            zeros.fill(T::zero());
+            zeros
+        });
         for (y, sums) in y.chunks_exact_mut(outputs).zip(sums.chunks_exact(outputs)) {
             for ((y, sum), b) in y.iter_mut().zip(sums).zip(b) {
                 let z = *sum + *b;
@@ -101,7 +107,7 @@ impl<T: Real> Dense<T> {
         dy: &mut [T],
         dx: Option<Target<'_, T>>,
         w: &mut Parameter<'_, T>,
-        b: &mut Parameter<'_, T>,
+        b: Option<&mut Parameter<'_, T>>,
     ) -> f64 {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let bias = room(&mut self.bias, outputs);
@@ -148,7 +154,7 @@ impl<T: Real> Dense<T> {
             // SAFETY: every task has its own sum.
             unsafe { squares_parts.range(at, 1)[0] = sum };
         });
-        squares.iter().sum::<f64>() + b.learn(team, bias)
+        squares.iter().sum::<f64>() + b.map_or(0.0, |b| b.learn(team, bias))
     }
 }
 

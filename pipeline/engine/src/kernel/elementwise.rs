@@ -59,6 +59,19 @@ pub(crate) fn add<T: Real>(to: &mut [T], from: &[T]) {
     );
 }
 
+/// `average ← kept · average + (1 − kept) · values`
+pub(crate) fn mix<T: Real>(average: &mut [T], values: &[T], kept: f64) {
+    let (kept, new) = (T::of(kept), T::of(1.0 - kept));
+    vectorized(
+        #[inline(always)]
+        || {
+            for (a, v) in average.iter_mut().zip(values) {
+                *a = *a * kept + *v * new;
+            }
+        },
+    );
+}
+
 /// Adds up equal parts that stand one after another into the first; returns it.
 pub(super) fn sum_parts<T: Real>(parts: &mut [T], len: usize) -> &mut [T] {
     let (first, rest) = parts.split_at_mut(len);

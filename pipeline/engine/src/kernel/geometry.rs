@@ -17,7 +17,8 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// A window over one example of shape `input`, which ends with the channels.
+    /// A window over one example of shape `input`, which ends with the channels. A window over images works on every image of
+    /// a series \[frames, height, width, channels\].
     ///
     /// # Errors
     /// One clause on what does not fit.
@@ -25,15 +26,28 @@ impl Geometry {
         let rank = window.size.len();
         let expected = match rank {
             1 => "[length, channels]",
-            2 => "[height, width, channels]",
-            _ => "[depth, height, width, channels]",
+            2 => "[height, width, channels] or [frames, height, width, channels]",
+            3 => "[depth, height, width, channels]",
+            _ => return Err(format!("has a window over {rank} dimensions; 1 to 3 are possible")),
         };
-        let Some((&channels, sizes)) = input.split_last().filter(|(_, sizes)| sizes.len() == rank) else {
-            return Err(format!("takes {expected}, not {input:?}"));
+        let mut lists = vec![("strides", &window.stride)];
+        if let Padding::Each(each) = &window.padding {
+            lists.push(("paddings", each));
+        }
+        if let Some((what, list)) = lists.into_iter().find(|(_, list)| list.len() != rank) {
+            return Err(format!("has {} {what} for a window over {rank} dimensions", list.len()));
+        }
+        if window.size.iter().chain(&window.stride).any(|size| *size == 0) {
+            return Err("has a window or stride of 0".into());
+        }
+        let fits = |sizes: &[usize]| sizes.len() == rank || (rank, sizes.len()) == (2, 3);
+        let Some((&channels, sizes)) = input.split_last().filter(|(_, sizes)| fits(sizes)) else {
+            let hint = if input.len() == 1 { "; put it before what flattens" } else { "" };
+            return Err(format!("takes {expected}, not {input:?}{hint}"));
         };
         let lift = |list: &[usize], fill| {
             let mut lifted = [fill; 3];
-            lifted[3 - rank..].copy_from_slice(list);
+            lifted[3 - list.len()..].copy_from_slice(list);
             lifted
         };
         let (input, kernel, stride) = (lift(sizes, 1), lift(&window.size, 1), lift(&window.stride, 1));
@@ -43,18 +57,28 @@ impl Geometry {
                 let missing = ((input[d].div_ceil(stride[d]) - 1) * stride[d] + kernel[d]).saturating_sub(input[d]);
                 (before[d], after[d]) = (missing / 2, missing - missing / 2);
             }
+            if let Padding::Each(each) = &window.padding
+                && d + rank >= 3
+            {
+                (before[d], after[d]) = (each[d + rank - 3], each[d + rank - 3]);
+            }
             let Some(room) = (input[d] + before[d] + after[d]).checked_sub(kernel[d]) else {
                 let text = |list: &[usize]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
-                return Err(format!("a window of {} does not fit into {}", text(&window.size), text(sizes)));
+                let padding = match &window.padding {
+                    Padding::Each(each) => format!(" with padding {}", text(each)),
+                    Padding::Valid | Padding::Same => String::new(),
+                };
+                let seen = &sizes[sizes.len() - rank..];
+                return Err(format!("a window of {} does not fit into {}{padding}", text(&window.size), text(seen)));
             };
             output[d] = room / stride[d] + 1;
         }
         Ok(Geometry { channels, input, kernel, stride, before, after, output })
     }
 
-    /// Shape of one output example with so many channels: as many dimensions as the window has.
-    pub(crate) fn output_shape(&self, rank: usize, channels: usize) -> Vec<usize> {
-        self.output[3 - rank..].iter().copied().chain([channels]).collect()
+    /// Shape of one output example with so many dimensions, as the input has, and channels.
+    pub(crate) fn output_shape(&self, dimensions: usize, channels: usize) -> Vec<usize> {
+        self.output[3 - dimensions..].iter().copied().chain([channels]).collect()
     }
 
     pub(crate) fn input_pixels(&self) -> usize {

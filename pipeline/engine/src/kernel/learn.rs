@@ -14,6 +14,28 @@ pub(crate) trait Apply<T>: Sync {
     fn apply(&self, weights: &mut [T], gradient: &[T], state: &mut [&mut [T]]);
 }
 
+/// Learns nothing, but adds `share` times the gradient to what is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gather {
+    pub share: f64,
+}
+
+impl<T: Real> Apply<T> for Gather {
+    fn apply(&self, _: &mut [T], gradient: &[T], state: &mut [&mut [T]]) {
+        let share = T::of(self.share);
+        for sums in state.iter_mut().take(1) {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (sum, g) in sums.iter_mut().zip(gradient) {
+                        *sum += share * *g;
+                    }
+                },
+            );
+        }
+    }
+}
+
 /// The gradient to an input: where it goes, and whether it is added to what is there.
 pub(crate) struct Target<'a, T> {
     pub to: &'a mut [T],
@@ -83,7 +105,7 @@ impl<'a, T: Real> Parameter<'a, T> {
     }
 
     /// Learns from the whole gradient; returns its sum of squares.
-    pub(super) fn learn(&mut self, team: &Team, gradient: &[T]) -> f64 {
+    pub(crate) fn learn(&mut self, team: &Team, gradient: &[T]) -> f64 {
         assert_eq!(gradient.len(), self.len, "a gradient has the shape of its weights");
         let mut squares = vec![0.0; gradient.len().div_ceil(BLOCK)];
         let sums = Parts::new(&mut squares);

@@ -7,36 +7,47 @@
 
 #![expect(unsafe_code, reason = "vector instructions, and slices that threads share")]
 
+mod activation;
 mod batch_norm;
 mod concat;
 mod conv;
 mod cross_entropy;
 mod dense;
+mod depthwise;
+mod dropout;
 mod elementwise;
+mod functions;
 mod geometry;
 mod images;
 mod learn;
 mod memory;
 mod panels;
 mod pool;
+mod reach;
 mod real;
 mod simd;
+mod sum;
 mod team;
 mod tile;
 mod view;
 
+pub(crate) use activation::{activate, activate_backward};
 pub(crate) use batch_norm::{BatchNorm, EPSILON, MOMENTUM};
 pub(crate) use concat::{concat, concat_backward};
 pub(crate) use conv::Conv;
 pub(crate) use cross_entropy::{Loss, cross_entropy};
 pub(crate) use dense::Dense;
+pub(crate) use depthwise::Depthwise;
+pub(crate) use dropout::Dropout;
+pub(crate) use elementwise::mix;
 pub(crate) use geometry::Geometry;
 pub(crate) use images::{BackwardImage, BackwardStage, ForwardImage, ForwardStage, Slopes, backward_images, forward_images};
-pub(crate) use learn::{Apply, Parameter, Target};
+pub(crate) use learn::{Apply, Gather, Parameter, Target};
 pub(crate) use memory::room;
 pub(crate) use pool::{Pool, Pooling};
 pub(crate) use real::Real;
 pub(crate) use simd::vectorized;
+pub(crate) use sum::{sum, sum_backward};
 pub(crate) use team::Team;
 pub(crate) use view::{edit_all, slices};
 

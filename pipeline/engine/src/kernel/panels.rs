@@ -52,15 +52,18 @@ impl<T: Real> Panels<T> {
         if self.is_single() { self.columns * rows } else { self.columns.next_multiple_of(self.width) * rows }
     }
 
-    pub(super) fn pack<'m>(&self, matrix: &'m [T], rows: usize, memory: &'m mut Vec<T>) -> &'m [T] {
-        if self.is_single() {
+    /// Packs `groups` such matrices that stand side by side, one after another.
+    pub(super) fn pack_groups<'m>(&self, matrix: &'m [T], rows: usize, groups: usize, memory: &'m mut Vec<T>) -> &'m [T] {
+        if self.is_single() && groups == 1 {
             return matrix;
         }
-        let packed = room(memory, self.packed_len(rows));
-        for (r, row) in matrix.chunks_exact(self.columns).enumerate() {
-            for (first, columns) in self.iter() {
-                let at = self.index(r, first, rows);
-                packed[at..at + columns].copy_from_slice(&row[first..first + columns]);
+        let packed = room(memory, groups * self.packed_len(rows));
+        for (r, row) in matrix.chunks_exact(groups * self.columns).enumerate() {
+            for (row, packed) in row.chunks_exact(self.columns).zip(packed.chunks_exact_mut(self.packed_len(rows))) {
+                for (first, columns) in self.iter() {
+                    let at = self.index(r, first, rows);
+                    packed[at..at + columns].copy_from_slice(&row[first..first + columns]);
+                }
             }
         }
         packed

@@ -4,13 +4,12 @@
 //! it is passed on. Forward, each output pixel gathers from its window; backward, each input pixel gathers from the windows
 //! that cover it, so that nothing is cleared first and sums stay in registers.
 
-use std::ops::Range;
-
 use super::Real;
 use super::geometry::Geometry;
 use super::images::{Image, each};
 use super::learn::Target;
 use super::memory::room;
+use super::reach::{Reach, Row};
 use super::simd::{Program, Vector, run};
 use super::team::{Parts, Team};
 
@@ -39,67 +38,10 @@ pub(crate) struct Pool<T> {
     places: Vec<T>,
 }
 
-/// Which pixels of one image belong to a pixel of the other.
-struct Reach {
-    /// For every row of pixels (of all depths): the rows that belong to it.
-    rows: Vec<Vec<Row>>,
-    /// Along a row: the columns that belong to each pixel, and the place of the first of them in its window row. Along
-    /// inputs places go up by one, along outputs down by the stride.
-    columns: Vec<(Range<usize>, usize)>,
-}
-
-#[derive(Clone, Copy)]
-struct Row {
-    /// Number of its first pixel.
-    start: usize,
-    /// Number of the first place in this row of the window.
-    place: usize,
-}
-
 impl<T: Real> Pool<T> {
     pub(crate) fn new(g: &Geometry, pooling: Pooling) -> Self {
-        let [depth, height, width] = g.kernel;
-        let row_place = |z: usize, y: usize| (z * height + y) * width;
-        // Place of input pixel `i` in the window of output `o`.
-        let place = |d: usize, i: usize, o: usize| i + g.before[d] - o * g.stride[d];
-        let pairs = |a: usize, b: usize| (0..a).flat_map(move |i| (0..b).map(move |j| (i, j)));
-        let windows = Reach {
-            rows: pairs(g.output[0], g.output[1])
-                .map(|(oz, oy)| {
-                    let inside = covered(g, 0, oz).flat_map(|iz| covered(g, 1, oy).map(move |iy| (iz, iy)));
-                    let row =
-                        |(iz, iy)| Row { start: (iz * g.input[1] + iy) * g.input[2], place: row_place(place(0, iz, oz), place(1, iy, oy)) };
-                    inside.map(row).collect()
-                })
-                .collect(),
-            columns: (0..g.output[2])
-                .map(|ox| {
-                    let inside = covered(g, 2, ox);
-                    let first = if inside.is_empty() { 0 } else { place(2, inside.start, ox) };
-                    (inside, first)
-                })
-                .collect(),
-        };
-        let outputs = Reach {
-            rows: pairs(g.input[0], g.input[1])
-                .map(|(iz, iy)| {
-                    let inside = covering(g, 0, iz).flat_map(|oz| covering(g, 1, iy).map(move |oy| (oz, oy)));
-                    let row = |(oz, oy)| Row {
-                        start: (oz * g.output[1] + oy) * g.output[2],
-                        place: row_place(place(0, iz, oz), place(1, iy, oy)),
-                    };
-                    inside.map(row).collect()
-                })
-                .collect(),
-            columns: (0..g.input[2])
-                .map(|ix| {
-                    let inside = covering(g, 2, ix);
-                    let first = if inside.is_empty() { 0 } else { place(2, ix, inside.start) };
-                    (inside, first)
-                })
-                .collect(),
-        };
-        let numbers = (0..depth * height * width).map(|n| T::of(n as f64)).collect();
+        let (windows, outputs) = (Reach::windows(g), Reach::outputs(g));
+        let numbers = (0..g.kernel.iter().product::<usize>()).map(|n| T::of(n as f64)).collect();
         let share = |rows: &Vec<Row>| {
             let rows = rows.len();
             windows.columns.iter().map(move |(columns, _)| T::of(1.0 / (rows * columns.len()).max(1) as f64))
@@ -159,37 +101,6 @@ impl<T: Real> Pool<T> {
             match pooling {
                 Pooling::Max => run(SpreadMaxima { spread, places: &places[i * out..(i + 1) * out], numbers, stride: g.stride[2] }),
                 Pooling::Mean => run(SpreadMeans { spread, shares }),
-            }
-        }
-    }
-}
-
-/// Input pixels along dimension `d` that the window of output `o` covers.
-fn covered(g: &Geometry, d: usize, o: usize) -> Range<usize> {
-    let start = o * g.stride[d];
-    start.saturating_sub(g.before[d])..(start + g.kernel[d]).saturating_sub(g.before[d]).min(g.input[d])
-}
-
-/// Outputs along dimension `d` whose windows cover input pixel `i`.
-fn covering(g: &Geometry, d: usize, i: usize) -> Range<usize> {
-    let reach = i + g.before[d];
-    let first = (reach + 1).saturating_sub(g.kernel[d]).div_ceil(g.stride[d]);
-    first..(reach / g.stride[d] + 1).min(g.output[d])
-}
-
-impl Reach {
-    /// Calls `body(first number, lanes, rows, columns, pixel)` for each group of channels of each pixel.
-    #[inline(always)]
-    fn each_group(&self, channels: usize, lanes: usize, mut body: impl FnMut(usize, usize, &[Row], &(Range<usize>, usize), usize)) {
-        let mut pixel = 0;
-        for rows in &self.rows {
-            for columns in &self.columns {
-                let mut first = 0;
-                while first < channels {
-                    body(first, lanes.min(channels - first), rows, columns, pixel);
-                    first += lanes;
-                }
-                pixel += 1;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use candle_core::{CpuStorage, WithDType};
 
+use super::functions;
 use super::memory::Scratch;
 use super::simd::Lanes;
 
@@ -13,6 +14,13 @@ pub(crate) trait Real: WithDType + Lanes + Scratch {
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn root(self) -> Self;
+    /// eˣ for x ≤ 0
+    fn decay(self) -> Self;
+    /// eˣ − 1 for x ≤ 0
+    fn decay_less_one(self) -> Self;
+    fn tanh(self) -> Self;
+    /// The error function.
+    fn erf(self) -> Self;
     /// `self · b + c`, fused where the target's every processor can.
     fn mul_add_or_two(self, b: Self, c: Self) -> Self;
     /// The values of a CPU tensor of this type.
@@ -38,6 +46,22 @@ impl Real for f32 {
     #[inline(always)]
     fn root(self) -> Self {
         f32::sqrt(self)
+    }
+    #[inline(always)]
+    fn decay(self) -> Self {
+        functions::decay(self)
+    }
+    #[inline(always)]
+    fn decay_less_one(self) -> Self {
+        functions::decay_less_one(self)
+    }
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        functions::tanh(self)
+    }
+    #[inline(always)]
+    fn erf(self) -> Self {
+        functions::erf(self)
     }
     #[inline(always)]
     fn mul_add_or_two(self, b: f32, c: f32) -> f32 {
@@ -69,6 +93,18 @@ impl Real for f64 {
     #[inline(always)]
     fn root(self) -> Self {
         f64::sqrt(self)
+    }
+    fn decay(self) -> Self {
+        f64::exp(self)
+    }
+    fn decay_less_one(self) -> Self {
+        f64::exp_m1(self)
+    }
+    fn tanh(self) -> Self {
+        f64::tanh(self)
+    }
+    fn erf(self) -> Self {
+        candle_core::cpu::erf::erf_f64(self)
     }
     #[inline(always)]
     fn mul_add_or_two(self, b: f64, c: f64) -> f64 {

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, Var};
 
 use super::activation::relu_if;
-use super::{Build, Forward, Init, Kernel, Op, ParameterSpec, Pass};
+use super::{Build, Draw, Forward, Init, Kernel, Op, ParameterSpec, Pass};
 use crate::kernel::{self, BackwardImage, EPSILON, MOMENTUM, Parameter, Real, Slopes};
 
 pub(super) struct BatchNorm {
@@ -33,13 +33,13 @@ impl Op for BatchNorm {
     }
 
     /// `memory` holds the running mean and the running variance.
-    fn composed(&self, x: &[Tensor], p: &[Var], memory: &mut Vec<Tensor>, training: bool) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], p: &[Var], memory: &mut Vec<Tensor>, training: Option<Draw>) -> Result<Tensor> {
         let n = x[0].dim(0)? * self.pixels();
         let flat = x[0].reshape((n, self.channels))?;
         if memory.is_empty() {
             *memory = vec![p[1].as_detached_tensor().zeros_like()?, p[0].as_detached_tensor().ones_like()?];
         }
-        let (mean, variance) = if training {
+        let (mean, variance) = if training.is_some() {
             let mean = flat.mean(0)?;
             let variance = flat.broadcast_sub(&mean)?.sqr()?.mean(0)?;
             let unbiased = variance.detach().affine(n as f64 / (n as f64 - 1.0).max(1.0), 0.0)?;
@@ -63,13 +63,17 @@ impl<T: Real> Build<T> for BatchNorm {
 }
 
 impl<T: Real> Kernel<T> for kernel::BatchNorm<T> {
+    fn remembered(&mut self) -> Vec<&mut [T]> {
+        self.running()
+    }
+
     fn memory(&self, batch: usize) -> usize {
         kernel::BatchNorm::memory(self, batch)
     }
 
     fn forward<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
         let Pass { team, batch, training } = *pass;
-        Forward::Batch(Box::new(move |x, y| kernel::BatchNorm::forward(self, team, batch, x[0], p[0], p[1], y, training)))
+        Forward::Batch(Box::new(move |x, y| kernel::BatchNorm::forward(self, team, batch, x[0], p[0], p[1], y, training.is_some())))
     }
 
     fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor, Var};
 
-use super::{Build, Forward, Kernel, Op, Pass};
+use super::{Build, Draw, Forward, Kernel, Op, Pass};
 use crate::kernel::{BackwardImage, Parameter, Real, Slopes, concat, concat_backward};
 
 pub(super) struct Concat {
@@ -30,7 +30,7 @@ impl Op for Concat {
         self.sizes.iter().copied().chain([self.widths.iter().sum()]).collect()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
         Tensor::cat(x, D::Minus1)
     }
 }

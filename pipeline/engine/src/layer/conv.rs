@@ -1,58 +1,100 @@
-//! Convolution over 1, 2 or 3 dimensions with bias. w \[window…, channels, filters\].
+//! Convolution over 1, 2 or 3 dimensions, with or without bias. w \[window…, channels / groups, filters\]; each group has a
+//! stretch of the channels and a stretch of the filters.
 
 use candle_core::{Result, Tensor, Var};
 use spec::model::Window;
 
 use super::activation::relu_if;
-use super::{Build, Forward, Init, Kernel, Op, ParameterSpec, Pass};
+use super::{Build, Draw, Forward, Init, Kernel, Op, ParameterSpec, Pass, Place};
 use crate::kernel::{self, BackwardImage, Geometry, Parameter, Real, Slopes};
 
 pub(super) struct Conv {
     geometry: Geometry,
-    /// How many dimensions the window has.
+    /// How many dimensions the images have, and the window.
+    dimensions: usize,
     rank: usize,
     filters: usize,
+    groups: usize,
+    bias: bool,
     relu: bool,
+    is_rectified: bool,
 }
 
 impl Conv {
-    pub(super) fn new(input: &[usize], filters: usize, window: &Window, relu: bool) -> std::result::Result<Self, String> {
-        Ok(Conv { geometry: Geometry::new(input, window)?, rank: window.size.len(), filters, relu })
+    pub(super) fn new(
+        input: &[usize],
+        filters: usize,
+        window: &Window,
+        groups: usize,
+        bias: bool,
+        relu: bool,
+        place: &Place,
+    ) -> std::result::Result<Self, String> {
+        let geometry = Geometry::new(input, window)?;
+        if filters == 0 {
+            return Err("has no filters".into());
+        }
+        for (what, count) in [("input channels", geometry.channels), ("filters", filters)] {
+            if groups == 0 || !count.is_multiple_of(groups) {
+                return Err(format!("has {groups} groups for {count} {what}; {} would fit", divisors(geometry.channels, filters)));
+            }
+        }
+        let is_rectified = relu || place.is_rectified;
+        Ok(Conv { geometry, dimensions: input.len() - 1, rank: window.size.len(), filters, groups, bias, relu, is_rectified })
+    }
+
+    /// Whether every group has one channel, of several.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.geometry.channels
+    }
+}
+
+/// The numbers of groups that two counts can be cut into.
+fn divisors(a: usize, b: usize) -> String {
+    let all: Vec<String> = (1..=a.min(b)).filter(|n| a.is_multiple_of(*n) && b.is_multiple_of(*n)).map(|n| n.to_string()).collect();
+    match all.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => "1".into(),
     }
 }
 
 impl Op for Conv {
     fn output(&self) -> Vec<usize> {
-        self.geometry.output_shape(self.rank, self.filters)
+        self.geometry.output_shape(self.dimensions, self.filters)
     }
 
     fn parameters(&self) -> Vec<ParameterSpec> {
         let (g, places) = (&self.geometry, self.geometry.kernel.iter().product::<usize>());
-        let init = Init::for_activation(self.relu, g.channels * places, self.filters * places);
-        let shape = g.kernel[3 - self.rank..].iter().copied().chain([g.channels, self.filters]).collect();
-        vec![ParameterSpec { shape, init }, ParameterSpec { shape: vec![self.filters], init: Init::Zero }]
+        let channels = g.channels / self.groups;
+        let init = Init::before(self.is_rectified, channels * places, self.filters / self.groups * places);
+        let shape = g.kernel[3 - self.rank..].iter().copied().chain([channels, self.filters]).collect();
+        ParameterSpec::with_bias(shape, init, self.bias)
     }
 
     fn multiply_adds(&self) -> u64 {
-        (self.filters * self.geometry.window_len() * self.geometry.output_pixels()) as u64
+        (self.filters * self.geometry.window_len() / self.groups * self.geometry.output_pixels()) as u64
     }
 
-    /// One matrix product per place of the window: candle's own convolutions are restricted, and slow to differentiate.
-    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+    /// One matrix product per group and place of the window: candle's own convolutions are restricted, and slow to differentiate.
+    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
         let g = &self.geometry;
         let batch = x[0].dim(0)?;
         let places: usize = g.kernel.iter().product();
-        let w = p[0].reshape((places, g.channels, self.filters))?;
-        let mut sum: Option<Tensor> = None;
-        for (place, slice) in window_places(g, &x[0], None)?.into_iter().enumerate() {
-            let slice = slice.contiguous()?.reshape((batch * g.output_pixels(), g.channels))?;
-            let product = slice.matmul(&w.get(place)?.contiguous()?)?;
-            sum = Some(match sum {
-                None => product,
-                Some(sum) => (sum + product)?,
+        let (channels, filters) = (g.channels / self.groups, self.filters / self.groups);
+        let w = p[0].reshape((places, channels, self.filters))?;
+        let slices = window_places(g, &x[0], None)?;
+        let mut sums = vec![];
+        for group in 0..self.groups {
+            let products = slices.iter().enumerate().map(|(place, slice)| {
+                let slice = slice.contiguous()?.reshape((batch * g.output_pixels(), g.channels))?;
+                let slice = slice.narrow(1, group * channels, channels)?.contiguous()?;
+                slice.matmul(&w.get(place)?.narrow(1, group * filters, filters)?.contiguous()?)
             });
+            let sum = products.reduce(|sum, product| sum? + product?);
+            sums.push(sum.unwrap_or_else(|| candle_core::bail!("a window without places"))?);
         }
-        let z = sum.map_or_else(|| p[1].zeros_like(), Ok)?.broadcast_add(&p[1])?;
+        let z = Tensor::cat(&sums, 1)?;
+        let z = if self.bias { z.broadcast_add(&p[1])? } else { z };
         relu_if(self.relu, z)?.reshape([&[batch], &self.output()[..]].concat())
     }
 }
@@ -100,7 +142,10 @@ pub(super) fn window_places(g: &Geometry, x: &Tensor, around: Option<f64>) -> Re
 
 impl<T: Real> Build<T> for Conv {
     fn kernel(&self) -> Box<dyn Kernel<T>> {
-        Box::new(kernel::Conv::new(&self.geometry, self.filters, self.relu))
+        if self.is_depthwise() {
+            return Box::new(kernel::Depthwise::new(&self.geometry, self.filters, self.relu));
+        }
+        Box::new(kernel::Conv::new(&self.geometry, self.filters, self.groups, self.relu))
     }
 }
 
@@ -110,7 +155,7 @@ impl<T: Real> Kernel<T> for kernel::Conv<T> {
     }
 
     fn forward<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
-        let run = self.forward_images(pass.batch, p[0], p[1]);
+        let run = self.forward_images(pass.batch, p[0], p.get(1).copied());
         Forward::Images(Box::new(move |image, x, y| run(image.index, x[0], y)))
     }
 
@@ -124,7 +169,28 @@ impl<T: Real> Kernel<T> for kernel::Conv<T> {
     }
 
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
-        let [w, b] = parameters else { unreachable!("weights and bias") };
-        self.finish(pass.team, pass.batch, slopes.x[0], slopes.dy, w, b)
+        let [w, b @ ..] = parameters else { unreachable!("weights") };
+        self.finish(pass.team, pass.batch, slopes.x[0], slopes.dy, w, b.first_mut())
+    }
+}
+
+impl<T: Real> Kernel<T> for kernel::Depthwise<T> {
+    fn memory(&self, batch: usize) -> usize {
+        kernel::Depthwise::memory(self, batch)
+    }
+
+    fn forward<'a>(&'a mut self, _: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
+        let run = self.forward_images(p[0], p.get(1).copied());
+        Forward::Images(Box::new(move |_, x, y| run(x[0], y)))
+    }
+
+    fn backward_images<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
+        let run = kernel::Depthwise::backward_images(self, pass.batch, p[0]);
+        Some(Box::new(move |image, slopes| run(image, slopes.x[0], slopes.y, slopes.dy, slopes.dx.into_iter().flatten().next())))
+    }
+
+    fn backward(&mut self, pass: &Pass<'_>, _: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
+        let [w, b @ ..] = parameters else { unreachable!("weights") };
+        self.finish(pass.team, pass.batch, w, b.first_mut())
     }
 }

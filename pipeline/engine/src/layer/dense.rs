@@ -1,21 +1,24 @@
-//! Fully connected layer with bias: `y = act(x · w + b)`, w \[inputs, units\].
+//! Fully connected layer: `y = act(x · w + b)`, with or without b, w \[inputs, units\].
 
 use candle_core::{Result, Tensor, Var};
 
 use super::activation::relu_if;
-use super::{Build, Forward, Init, Kernel, Op, ParameterSpec, Pass};
+use super::{Build, Draw, Forward, Init, Kernel, Op, ParameterSpec, Pass, Place};
 use crate::kernel::{self, BackwardImage, Parameter, Real, Slopes};
 
 pub(super) struct Dense {
     inputs: usize,
     units: usize,
+    bias: bool,
     relu: bool,
+    init: Init,
 }
 
 impl Dense {
-    pub(super) fn new(input: &[usize], units: usize, relu: bool) -> std::result::Result<Self, String> {
+    pub(super) fn new(input: &[usize], units: usize, bias: bool, relu: bool, place: &Place) -> std::result::Result<Self, String> {
         match *input {
-            [inputs] => Ok(Dense { inputs, units, relu }),
+            _ if units == 0 => Err("has no units".into()),
+            [inputs] => Ok(Dense { inputs, units, bias, relu, init: Init::before(relu || place.is_rectified, inputs, units) }),
             _ => Err(format!("takes one dimension, not {input:?}; put a flatten before it")),
         }
     }
@@ -27,16 +30,16 @@ impl Op for Dense {
     }
 
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let init = Init::for_activation(self.relu, self.inputs, self.units);
-        vec![ParameterSpec { shape: vec![self.inputs, self.units], init }, ParameterSpec { shape: vec![self.units], init: Init::Zero }]
+        ParameterSpec::with_bias(vec![self.inputs, self.units], self.init, self.bias)
     }
 
     fn multiply_adds(&self) -> u64 {
         (self.inputs * self.units) as u64
     }
 
-    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
-        relu_if(self.relu, x[0].matmul(&p[0])?.broadcast_add(&p[1])?)
+    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+        let z = x[0].matmul(&p[0])?;
+        relu_if(self.relu, if self.bias { z.broadcast_add(&p[1])? } else { z })
     }
 }
 
@@ -53,7 +56,7 @@ impl<T: Real> Kernel<T> for kernel::Dense<T> {
 
     fn forward<'a>(&'a mut self, pass: &Pass<'a>, p: &'a [&'a [T]]) -> Forward<'a, T> {
         let Pass { team, batch, .. } = *pass;
-        Forward::Batch(Box::new(move |x, y| kernel::Dense::forward(self, team, batch, x[0], p[0], p[1], y)))
+        Forward::Batch(Box::new(move |x, y| kernel::Dense::forward(self, team, batch, x[0], p[0], p.get(1).copied(), y)))
     }
 
     fn backward_images<'a>(&'a mut self, _: &Pass<'a>, _: &'a [&'a [T]], _: bool) -> Option<BackwardImage<'a, T>> {
@@ -61,7 +64,7 @@ impl<T: Real> Kernel<T> for kernel::Dense<T> {
     }
 
     fn backward(&mut self, pass: &Pass<'_>, slopes: Slopes<'_, T>, parameters: &mut [Parameter<'_, T>]) -> f64 {
-        let ([w, b], Some(dx)) = (parameters, slopes.dx.into_iter().next()) else { unreachable!("weights, bias and one input") };
-        kernel::Dense::backward(self, pass.team, pass.batch, slopes.x[0], slopes.y, slopes.dy, dx, w, b)
+        let ([w, b @ ..], Some(dx)) = (parameters, slopes.dx.into_iter().next()) else { unreachable!("weights and one input") };
+        kernel::Dense::backward(self, pass.team, pass.batch, slopes.x[0], slopes.y, slopes.dy, dx, w, b.first_mut())
     }
 }

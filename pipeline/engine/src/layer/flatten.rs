@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use super::{Build, Forward, Kernel, Op, Pass};
+use super::{Build, Draw, Forward, Kernel, Op, Pass};
 use crate::kernel::{BackwardImage, Parameter, Real, Slopes, concat_backward};
 
 pub(super) struct Flatten {
@@ -20,7 +20,7 @@ impl Op for Flatten {
         vec![self.inputs]
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
         x[0].reshape((x[0].dim(0)?, self.inputs))
     }
 }

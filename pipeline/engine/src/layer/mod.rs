@@ -5,12 +5,15 @@
 //! [`new`].
 
 mod activation;
+mod add;
 mod batch_norm;
 mod concat;
 mod conv;
 mod dense;
+mod dropout;
 mod flatten;
 mod pool;
+mod stack_frames;
 
 use candle_core::{Result, Tensor, Var};
 use spec::model;
@@ -34,8 +37,8 @@ pub(crate) trait Op: Build<f32> + Build<f64> + Send {
 
     /// The output, as a composition of candle operations that its autograd differentiates rightly.
     ///
-    /// `memory` is empty at first and the layer's own, for what it carries from batch to batch.
-    fn composed(&self, x: &[Tensor], parameters: &[Var], memory: &mut Vec<Tensor>, training: bool) -> Result<Tensor>;
+    /// `memory` is empty at first and the layer's own, for what it carries from batch to batch. `training`: see [`Pass`].
+    fn composed(&self, x: &[Tensor], parameters: &[Var], memory: &mut Vec<Tensor>, training: Option<Draw>) -> Result<Tensor>;
 }
 
 /// Makes a layer's CPU kernels for an element type.
@@ -62,6 +65,11 @@ pub(crate) trait Kernel<T>: Send {
     /// For a layer that takes one image at a time: what computes its gradients to the inputs. `is_inner`: they are wanted.
     fn backward_images<'a>(&'a mut self, pass: &Pass<'a>, parameters: &'a [&'a [T]], is_inner: bool) -> Option<BackwardImage<'a, T>>;
 
+    /// What it remembers of the batches that it saw, and evaluates with.
+    fn remembered(&mut self) -> Vec<&mut [T]> {
+        vec![]
+    }
+
     /// For a layer that takes one image at a time: whether `backward` needs the gradients to all outputs of the batch.
     fn keeps_slopes(&self) -> bool {
         false
@@ -86,7 +94,26 @@ pub(crate) type BatchForward<'a, T> = Box<dyn FnOnce(&[&[T]], &mut [T]) + 'a>;
 pub(crate) struct Pass<'a> {
     pub team: &'a Team,
     pub batch: usize,
-    pub training: bool,
+    /// In a forward pass in training, what random numbers are drawn from.
+    pub training: Option<Draw>,
+}
+
+/// What random numbers of a forward pass depend on, so that no two passes draw the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    /// Of the run.
+    pub seed: u64,
+    /// Examples that were trained on before this batch. A step's numbers don't depend on how many passes it takes.
+    pub seen: u64,
+}
+
+/// Where a layer stands.
+pub(crate) struct Place {
+    /// Its number in the network, from 0.
+    pub index: usize,
+    pub classes: usize,
+    /// Whether its output goes through functions like ReLU, and nowhere else.
+    pub is_rectified: bool,
 }
 
 /// An element type that layers have kernels for.
@@ -113,6 +140,15 @@ pub(crate) struct ParameterSpec {
     pub init: Init,
 }
 
+impl ParameterSpec {
+    /// Weights, and one number for each of their last dimension if there is a bias.
+    fn with_bias(shape: Vec<usize>, init: Init, bias: bool) -> Vec<Self> {
+        let outputs = shape.last().copied().filter(|_| bias);
+        let bias = outputs.map(|outputs| ParameterSpec { shape: vec![outputs], init: Init::Zero });
+        std::iter::once(ParameterSpec { shape, init }).chain(bias).collect()
+    }
+}
+
 /// Initial weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Init {
@@ -130,9 +166,9 @@ pub(crate) enum Init {
 }
 
 impl Init {
-    /// The initializer that suits a layer's activation.
-    fn for_activation(relu: bool, fan_in: usize, fan_out: usize) -> Self {
-        if relu { Init::He { fan_in } } else { Init::Glorot { fan_in, fan_out } }
+    /// The initializer that suits what comes next: a function like ReLU, or another.
+    fn before(is_rectified: bool, fan_in: usize, fan_out: usize) -> Self {
+        if is_rectified { Init::He { fan_in } } else { Init::Glorot { fan_in, fan_out } }
     }
 
     /// Centre and half width of the interval to draw from.
@@ -159,24 +195,32 @@ pub enum Path {
 ///
 /// # Errors
 /// What the layer takes, and the shape that reaches it.
-pub(crate) fn new(layer: &model::Layer, inputs: &[&[usize]], classes: usize) -> std::result::Result<Box<dyn Op>, String> {
-    if let model::Layer::Concat = layer {
-        return Ok(Box::new(concat::Concat::new(inputs)?));
-    }
-    let [input] = *inputs else { return Err(format!("takes one input, not {}", inputs.len())) };
+pub(crate) fn new(layer: &model::Layer, inputs: &[&[usize]], place: &Place) -> std::result::Result<Box<dyn Op>, String> {
+    let one = || match *inputs {
+        [input] => Ok(input),
+        _ => Err(format!("takes one input, not {}", inputs.len())),
+    };
     Ok(match layer {
-        model::Layer::Concat | model::Layer::Flatten => Box::new(flatten::Flatten::new(input)),
-        model::Layer::Dense { units, relu } => {
+        model::Layer::Concat => Box::new(concat::Concat::new(inputs)?),
+        model::Layer::Add => Box::new(add::Add::new(inputs)?),
+        model::Layer::Flatten => Box::new(flatten::Flatten::new(one()?)),
+        model::Layer::Dense { units, bias, relu } => {
             let units = match units {
                 model::Units::Fixed(n) => *n,
-                model::Units::Classes => classes,
+                model::Units::Classes => place.classes,
             };
-            Box::new(dense::Dense::new(input, units, *relu)?)
+            Box::new(dense::Dense::new(one()?, units, *bias, *relu, place)?)
         }
-        model::Layer::Conv { channels, window, relu } => Box::new(conv::Conv::new(input, *channels, window, *relu)?),
-        model::Layer::MaxPool { window } => Box::new(pool::Pool::max(input, window)?),
-        model::Layer::AvgPool { window } => Box::new(pool::Pool::mean(input, window)?),
-        model::Layer::GlobalAvgPool => Box::new(pool::Pool::global_mean(input)?),
-        model::Layer::BatchNorm { relu } => Box::new(batch_norm::BatchNorm::new(input, *relu)?),
+        model::Layer::Conv { channels, window, groups, bias, relu } => {
+            Box::new(conv::Conv::new(one()?, *channels, window, *groups, *bias, *relu, place)?)
+        }
+        model::Layer::MaxPool { window } => Box::new(pool::Pool::max(one()?, window)?),
+        model::Layer::AvgPool { window } => Box::new(pool::Pool::mean(one()?, window)?),
+        model::Layer::GlobalAvgPool => Box::new(pool::Pool::global_mean(one()?)?),
+        model::Layer::GlobalMaxPool => Box::new(pool::Pool::global_max(one()?)?),
+        model::Layer::BatchNorm { relu } => Box::new(batch_norm::BatchNorm::new(one()?, *relu)?),
+        model::Layer::Dropout { rate } => Box::new(dropout::Dropout::new(one()?, *rate, place.index)?),
+        model::Layer::Activation(activation) => Box::new(activation::Activate::new(one()?, *activation)),
+        model::Layer::StackFrames => Box::new(stack_frames::StackFrames::new(one()?)?),
     })
 }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor, Var};
 use spec::model::{Padding, Window};
 
 use super::conv::window_places;
-use super::{Build, Forward, Kernel, Op, Pass};
+use super::{Build, Draw, Forward, Kernel, Op, Pass};
 use crate::kernel::{self, BackwardImage, Geometry, Parameter, Pooling, Real, Slopes};
 
 pub(super) struct Pool {
@@ -22,18 +22,32 @@ impl Pool {
         Pool::new(input, window, Pooling::Mean)
     }
 
+    /// The largest number of each channel: one dimension of output.
+    pub(super) fn global_max(input: &[usize]) -> std::result::Result<Self, String> {
+        Pool::global(input, Pooling::Max)
+    }
+
     /// The mean of each channel: one dimension of output.
     pub(super) fn global_mean(input: &[usize]) -> std::result::Result<Self, String> {
+        Pool::global(input, Pooling::Mean)
+    }
+
+    fn global(input: &[usize], pooling: Pooling) -> std::result::Result<Self, String> {
         let Some((&channels, sizes)) = input.split_last().filter(|(_, sizes)| (1..=3).contains(&sizes.len())) else {
             return Err(format!("takes 1 to 3 dimensions and channels, not {input:?}"));
         };
-        let window = Window { size: sizes.to_vec(), stride: vec![1; sizes.len()], padding: Padding::Valid };
-        Ok(Pool { output: vec![channels], ..Pool::new(input, &window, Pooling::Mean)? })
+        let window = Window { size: sizes.to_vec(), stride: sizes.to_vec(), padding: Padding::Valid };
+        Ok(Pool { output: vec![channels], ..Pool::new(input, &window, pooling)? })
     }
 
     fn new(input: &[usize], window: &Window, pooling: Pooling) -> std::result::Result<Self, String> {
         let geometry = Geometry::new(input, window)?;
-        let output = geometry.output_shape(window.size.len(), geometry.channels);
+        if let Padding::Each(each) = &window.padding
+            && let Some((padding, size)) = each.iter().zip(&window.size).find(|(padding, size)| **padding > **size / 2)
+        {
+            return Err(format!("has padding {padding} around a window of {size}; at most half of it is possible, {}", size / 2));
+        }
+        let output = geometry.output_shape(input.len() - 1, geometry.channels);
         Ok(Pool { geometry, pooling, output })
     }
 }
@@ -43,7 +57,7 @@ impl Op for Pool {
         self.output.clone()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: bool) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
         let g = &self.geometry;
         let shape = [&[x[0].dim(0)?], &self.output[..]].concat();
         let around = (self.pooling == Pooling::Max).then_some(f64::NEG_INFINITY);

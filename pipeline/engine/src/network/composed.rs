@@ -3,8 +3,9 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-use super::{Network, Structure};
+use super::{Learn, Network, SLOTS, Slot, Structure};
 use crate::kernel::Loss;
+use crate::layer::Draw;
 use crate::loss::softmax_cross_entropy;
 use crate::optim::Optimizer;
 
@@ -16,10 +17,22 @@ pub(crate) struct Composed {
     memories: Vec<Vec<Tensor>>,
     /// What the optimizer remembers of each parameter.
     states: Vec<Vec<Tensor>>,
+    /// For each parameter, the gradients that were gathered. Empty until some are.
+    gathered: Vec<Tensor>,
+    /// Weights and memories that are kept aside, by slot.
+    slots: [Vec<Tensor>; SLOTS],
+    smoothing: f64,
     device: Device,
     dtype: DType,
     pixels: Vec<f32>,
+    /// Of the last evaluation: the data and every layer's output.
+    outputs: Vec<Tensor>,
     batch: usize,
+    seed: u64,
+    /// Examples of all batches in training.
+    seen: u64,
+    /// As it was when weights were set aside.
+    seen_aside: u64,
     /// Mean loss of the last training batch, with the way to it.
     loss: Option<Tensor>,
 }
@@ -30,31 +43,67 @@ impl Composed {
         let zeros = |p: &Var| (0..states).map(|_| p.as_detached_tensor().zeros_like()).collect::<Result<_>>();
         let states = parameters.iter().flatten().map(zeros).collect::<Result<_>>()?;
         let memories = vec![vec![]; structure.ops.len()];
-        Ok(Composed { structure, parameters, memories, states, device: device.clone(), dtype, pixels: vec![], batch: 0, loss: None })
+        Ok(Composed {
+            structure,
+            parameters,
+            memories,
+            states,
+            gathered: vec![],
+            slots: [const { vec![] }; SLOTS],
+            smoothing: 0.0,
+            device: device.clone(),
+            dtype,
+            pixels: vec![],
+            outputs: vec![],
+            batch: 0,
+            seed,
+            seen: 0,
+            seen_aside: 0,
+            loss: None,
+        })
+    }
+
+    /// The same network with label smoothing in training.
+    pub(crate) fn smoothed(self, smoothing: f64) -> Self {
+        Composed { smoothing, ..self }
     }
 
     /// The trainable tensors, in the order of the layers.
-    #[cfg(test)]
     pub(crate) fn parameters(&self) -> Vec<&Var> {
         self.parameters.iter().flatten().collect()
     }
 
     /// The output for a batch x \[batch, …\].
     pub(crate) fn run(&mut self, x: Tensor, training: bool) -> Result<Tensor> {
+        let draw = training.then_some(Draw { seed: self.seed, seen: self.seen });
+        if training {
+            self.seen += x.dim(0)? as u64;
+        }
         let mut outputs = vec![x];
         for (i, op) in self.structure.ops.iter().enumerate() {
             let x: Vec<Tensor> = self.structure.inputs[i].iter().map(|output| outputs[*output].clone()).collect();
-            outputs.push(op.composed(&x, &self.parameters[i], &mut self.memories[i], training)?);
+            outputs.push(op.composed(&x, &self.parameters[i], &mut self.memories[i], draw)?);
         }
-        outputs.pop().map_or_else(|| candle_core::bail!("a network without layers"), Ok)
+        let Some(last) = outputs.last().cloned() else { candle_core::bail!("a network without layers") };
+        // In training, autograd keeps what it needs itself.
+        self.outputs = if training { vec![] } else { outputs };
+        Ok(last)
     }
 
     /// Loss of a batch x \[batch, …\]; keeps the way to it if `training`.
     pub(crate) fn forward(&mut self, x: Tensor, labels: &[u32], training: bool) -> Result<Loss> {
         let logits = self.run(x, training)?;
-        let (loss, mean) = softmax_cross_entropy(&logits, labels)?;
+        let (loss, mean) = softmax_cross_entropy(&logits, labels, if training { self.smoothing } else { 0.0 })?;
         self.loss = training.then_some(mean);
         Ok(loss)
+    }
+}
+
+impl Composed {
+    /// Copies of all weights and of what layers remember.
+    fn weights(&self) -> Result<Vec<Tensor>> {
+        let parameters = self.parameters.iter().flatten().map(|p| p.as_tensor().copy());
+        parameters.chain(self.memories.iter().flatten().map(|m| Ok(m.clone()))).collect()
     }
 }
 
@@ -71,21 +120,88 @@ impl Network for Composed {
         Composed::forward(self, x, labels, training)
     }
 
-    fn backward(&mut self, optimizer: Option<&dyn Optimizer>) -> Result<f64> {
+    fn backward(&mut self, learn: Learn<'_>) -> Result<f64> {
         let Some(loss) = self.loss.take() else { candle_core::bail!("backward without a forward pass in training") };
         let mut gradients = loss.backward()?;
+        if self.gathered.is_empty() && matches!(learn, Learn::Gather { .. }) {
+            self.gathered = self.parameters.iter().flatten().map(|p| p.as_detached_tensor().zeros_like()).collect::<Result<_>>()?;
+        }
         let mut squares = 0.0;
-        for (parameter, states) in self.parameters.iter().flatten().zip(&mut self.states) {
+        for (i, (parameter, states)) in self.parameters.iter().flatten().zip(&mut self.states).enumerate() {
             let gradient = match gradients.remove(parameter) {
                 Some(g) => g.contiguous()?,
                 None => parameter.zeros_like()?,
             };
             squares += crate::loss::scalar(&gradient.sqr()?.sum_all()?)?;
-            if let Some(optimizer) = optimizer {
-                parameter.set(&optimizer.compose(&parameter.as_detached_tensor(), &gradient, states)?)?;
+            match learn {
+                Learn::Nothing => {}
+                Learn::Now(optimizer) => parameter.set(&optimizer.compose(&parameter.as_detached_tensor(), &gradient, states)?)?,
+                Learn::Gather { share } => self.gathered[i] = (&self.gathered[i] + (gradient * share)?)?,
             }
         }
         Ok(squares.sqrt())
+    }
+
+    fn gathered_norm(&mut self) -> Result<f64> {
+        let squares: Result<f64> = self.gathered.iter().map(|g| crate::loss::scalar(&g.sqr()?.sum_all()?)).sum();
+        Ok(squares?.sqrt())
+    }
+
+    fn learn_gathered(&mut self, scale: f64, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+        for ((parameter, states), gathered) in self.parameters.iter().flatten().zip(&mut self.states).zip(&mut self.gathered) {
+            if let Some(optimizer) = optimizer {
+                let gradient = (&*gathered * scale)?;
+                parameter.set(&optimizer.compose(&parameter.as_detached_tensor(), &gradient, states)?)?;
+            }
+            *gathered = gathered.zeros_like()?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, slot: Slot) -> Result<()> {
+        self.slots[slot as usize] = self.weights()?;
+        if slot == Slot::Aside {
+            self.seen_aside = self.seen;
+        }
+        Ok(())
+    }
+
+    fn swap(&mut self, slot: Slot) -> Result<()> {
+        if slot == Slot::Aside {
+            self.seen = self.seen_aside;
+        }
+        let own = self.weights()?;
+        let mut kept = std::mem::replace(&mut self.slots[slot as usize], own).into_iter();
+        for parameter in self.parameters.iter().flatten() {
+            if let Some(kept) = kept.next() {
+                parameter.set(&kept)?;
+            }
+        }
+        // A layer that has seen no batch yet remembers nothing, and did not then.
+        for (memory, kept) in self.memories.iter_mut().flatten().zip(kept) {
+            *memory = kept;
+        }
+        Ok(())
+    }
+
+    fn average(&mut self, decay: f64) -> Result<()> {
+        let own = self.weights()?;
+        let average = &mut self.slots[Slot::Average as usize];
+        // What a layer has begun to remember since counts from now on.
+        average.extend_from_slice(&own[average.len()..]);
+        for (average, own) in average.iter_mut().zip(own) {
+            *average = ((&*average * decay)? + (own * (1.0 - decay))?)?;
+        }
+        Ok(())
+    }
+
+    fn output_of(&self, layer: usize) -> Result<Vec<f32>> {
+        self.outputs[layer].get(0)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+    }
+
+    fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
+        let Some(parameters) = layer.checked_sub(1).and_then(|layer| self.parameters.get(layer)) else { return Ok(vec![]) };
+        parameters.iter().map(|p| p.as_tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1()).collect()
     }
 
     fn set_threads(&mut self, _: usize) {}

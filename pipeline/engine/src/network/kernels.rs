@@ -4,12 +4,12 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::{Network, Structure};
+use super::{Learn, Network, SLOTS, Slot, Structure};
 use crate::kernel::{
-    Apply, BackwardStage, ForwardStage, Loss, Parameter, Slopes, Target, Team, backward_images, cross_entropy, edit_all, forward_images,
-    room, slices,
+    Apply, BackwardStage, ForwardStage, Gather, Loss, Parameter, Slopes, Target, Team, backward_images, cross_entropy, edit_all,
+    forward_images, mix, room, slices,
 };
-use crate::layer::{Element, Forward, Kernel, Pass};
+use crate::layer::{Draw, Element, Forward, Kernel, Pass};
 use crate::optim::Optimizer;
 
 /// A layer in a network.
@@ -22,6 +22,8 @@ struct Node<T> {
     parameters: Vec<Var>,
     /// What the optimizer remembers of each parameter.
     states: Vec<Vec<Tensor>>,
+    /// For each parameter, the gradients that were gathered. Empty until some are.
+    gathered: Vec<Tensor>,
     /// Multiply-adds of one image's forward pass, or what moving its numbers costs.
     work: usize,
     /// Whether its last forward pass took one image at a time.
@@ -37,8 +39,25 @@ pub(crate) struct Kernels<T> {
     needs_gradient: Vec<bool>,
     values: Vec<Vec<T>>,
     gradients: Vec<Vec<T>>,
+    /// The buffer of the data and of each layer in the graph.
+    buffers: Vec<usize>,
+    /// Weights and memories that are kept aside, by slot.
+    slots: [Vec<Vec<T>>; SLOTS],
+    smoothing: f64,
     batch: usize,
+    seed: u64,
+    /// Examples of all batches in training.
+    seen: u64,
+    /// As it was when weights were set aside.
+    seen_aside: u64,
     team: Team,
+}
+
+/// What is done with gradients in a backward pass.
+enum With<'a, T> {
+    Nothing,
+    Rule(&'a dyn Apply<T>),
+    Gather(Gather),
 }
 
 impl<T: Element> Kernels<T> {
@@ -62,16 +81,35 @@ impl<T: Element> Kernels<T> {
             let states =
                 parameters.iter().map(|p| (0..states).map(|_| p.as_detached_tensor().zeros_like()).collect()).collect::<Result<_>>()?;
             let work = usize::try_from(op.multiply_adds()).unwrap_or(usize::MAX).max(4 * len(i + 1));
-            nodes.push(Node { kernel, inputs, output: lens.len(), parameters, states, work, by_image: false });
+            nodes.push(Node { kernel, inputs, output: lens.len(), parameters, states, gathered: vec![], work, by_image: false });
             lens.push(len(i + 1));
             needs_gradient.push(needs[i + 1]);
         }
         let (values, gradients) = (vec![vec![]; lens.len()], vec![vec![]; lens.len()]);
-        Ok(Kernels { nodes, lens, needs_gradient, values, gradients, batch: 0, team: Team::new() })
+        let slots = [const { vec![] }; SLOTS];
+        Ok(Kernels {
+            nodes,
+            lens,
+            needs_gradient,
+            values,
+            gradients,
+            buffers,
+            slots,
+            smoothing: 0.0,
+            batch: 0,
+            seed,
+            seen: 0,
+            seen_aside: 0,
+            team: Team::new(),
+        })
+    }
+
+    /// The same network with label smoothing in training.
+    pub(crate) fn smoothed(self, smoothing: f64) -> Self {
+        Kernels { smoothing, ..self }
     }
 
     /// The trainable tensors, in the order of the layers.
-    #[cfg(test)]
     pub(crate) fn parameters(&self) -> Vec<&Var> {
         self.nodes.iter().flat_map(|node| &node.parameters).collect()
     }
@@ -90,12 +128,15 @@ impl<T: Element> Kernels<T> {
     }
 
     /// The gradient to the data, if asked for with [`Kernels::want_input_gradient`].
-    #[cfg(test)]
     pub(crate) fn input_gradient(&self) -> &[T] {
         &self.gradients[0][..self.batch * self.lens[0]]
     }
 
     #[cfg(test)]
+    pub(crate) fn resize_team(&mut self, threads: usize) {
+        self.team.resize(threads);
+    }
+
     pub(crate) fn want_input_gradient(&mut self) {
         self.needs_gradient.fill(true);
     }
@@ -108,8 +149,12 @@ impl<T: Element> Kernels<T> {
 
     /// Runs the layers forward.
     pub(crate) fn run(&mut self, training: bool) -> Result<()> {
-        let Kernels { nodes, lens, values, batch, team, .. } = self;
-        let (batch, pass) = (*batch, Pass { team, batch: *batch, training });
+        let Kernels { nodes, lens, values, batch, seed, seen, team, .. } = self;
+        let draw = training.then_some(Draw { seed: *seed, seen: *seen });
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: draw });
+        if training {
+            *seen += batch as u64;
+        }
         let (mut tensors, mut layers): (Vec<&Tensor>, Vec<_>) = (vec![], vec![]);
         for Node { kernel, inputs, output, parameters, work, by_image, .. } in nodes {
             room(&mut values[*output], batch * lens[*output]);
@@ -146,19 +191,92 @@ impl<T: Element> Kernels<T> {
         self.run(training)?;
         let (last, len) = (self.lens.len() - 1, self.batch * self.lens[self.lens.len() - 1]);
         let gradient = if training { Some(room(&mut self.gradients[last], len)) } else { None };
-        Ok(cross_entropy(&self.values[last][..len], labels, gradient))
+        let smoothing = if training { self.smoothing } else { 0.0 };
+        Ok(cross_entropy(&self.values[last][..len], labels, smoothing, gradient))
     }
 
     /// Runs the layers backward from a gradient to the output.
     #[cfg(test)]
     pub(crate) fn backward_from(&mut self, gradient: &[T], rule: Option<&dyn Apply<T>>) -> Result<f64> {
-        let last = self.lens.len() - 1;
-        room(&mut self.gradients[last], gradient.len()).copy_from_slice(gradient);
+        self.start_from(gradient);
         self.backward(rule)
     }
 
-    /// See [`Network::backward`].
+    /// Runs the layers backward from a gradient to the output; the gradients to the parameters, in the order of the layers.
+    pub(crate) fn gradients_from(&mut self, gradient: &[T]) -> Result<Vec<Vec<T>>> {
+        self.start_from(gradient);
+        self.gather(1.0)?;
+        let gathered: Vec<&Tensor> = self.nodes.iter().flat_map(|node| &node.gathered).collect();
+        slices::<T, _>(&gathered, |all| all.iter().map(|g| g.to_vec()).collect())
+    }
+
+    fn start_from(&mut self, gradient: &[T]) {
+        let last = self.lens.len() - 1;
+        room(&mut self.gradients[last], gradient.len()).copy_from_slice(gradient);
+    }
+
+    /// Runs the layers backward and learns from each gradient at once, if there is a rule. Returns the gradient's norm.
     pub(crate) fn backward(&mut self, rule: Option<&dyn Apply<T>>) -> Result<f64> {
+        self.run_backward(&rule.map_or(With::Nothing, With::Rule))
+    }
+
+    /// Runs the layers backward and adds `share` times each gradient to what was gathered before. Returns the gradient's norm.
+    fn gather(&mut self, share: f64) -> Result<f64> {
+        for node in &mut self.nodes {
+            if node.gathered.is_empty() {
+                node.gathered = node.parameters.iter().map(|p| p.as_detached_tensor().zeros_like()).collect::<Result<_>>()?;
+            }
+        }
+        self.run_backward(&With::Gather(Gather { share }))
+    }
+
+    /// Visits what was gathered with its parameter, learning from it if there is a rule. Returns the sum of squares.
+    fn visit_gathered(&mut self, scale: f64, rule: Option<&dyn Apply<T>>, forget: bool) -> Result<f64> {
+        let mut squares = 0.0;
+        for node in &mut self.nodes {
+            for ((parameter, states), gathered) in node.parameters.iter().zip(&node.states).zip(&node.gathered) {
+                let tensors: Vec<&Tensor> = [parameter.as_tensor(), gathered].into_iter().chain(states).collect();
+                squares += edit_all::<T, _>(&tensors, |open| {
+                    let mut open = open.into_iter();
+                    let (Some(weights), Some(gathered)) = (open.next(), open.next()) else { return 0.0 };
+                    if (scale - 1.0).abs() > 0.0 {
+                        let scale = T::of(scale);
+                        for g in &mut *gathered {
+                            *g *= scale;
+                        }
+                    }
+                    let squares = Parameter::new(weights, open.collect(), rule).learn(&self.team, gathered);
+                    if forget {
+                        gathered.fill(T::zero());
+                    }
+                    squares
+                })?;
+            }
+        }
+        Ok(squares)
+    }
+
+    /// Visits all weights, and what layers remember of the batches that they saw, in a fixed order.
+    fn each_weight(&mut self, mut visit: impl FnMut(usize, &mut [T])) -> Result<()> {
+        let mut index = 0;
+        for node in &mut self.nodes {
+            let tensors: Vec<&Tensor> = node.parameters.iter().map(Var::as_tensor).collect();
+            let parameters = |open: Vec<&mut [T]>| {
+                for weights in open {
+                    visit(index, weights);
+                    index += 1;
+                }
+            };
+            edit_all::<T, _>(&tensors, parameters)?;
+            for memory in node.kernel.remembered() {
+                visit(index, memory);
+                index += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_backward(&mut self, with: &With<'_, T>) -> Result<f64> {
         let needed = |node: &usize| self.needs_gradient[self.nodes[*node].output];
         let order: Vec<usize> = (0..self.nodes.len()).rev().filter(needed).collect();
         // Whether a gradient has been written into a buffer; the next ones are added.
@@ -182,7 +300,7 @@ impl<T: Element> Kernels<T> {
                 targets = run.iter().map(|node| self.nodes[*node].inputs.iter().map(|i| (*i, None)).collect()).collect();
             }
             for (node, targets) in run.into_iter().zip(targets) {
-                squares += self.backward_batch(node, &targets, rule)?;
+                squares += self.backward_batch(node, &targets, with)?;
             }
         }
         Ok(squares.sqrt())
@@ -191,7 +309,7 @@ impl<T: Element> Kernels<T> {
     /// Gradients to the inputs of a run of layers (last layer first) that take one image at a time.
     fn backward_by_image(&mut self, run: &[usize], targets: Vec<Vec<(usize, Option<bool>)>>, passing: &[usize]) -> Result<()> {
         let Kernels { nodes, lens, values, gradients, batch, team, .. } = self;
-        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: None });
         let (mut tensors, mut layers): (Vec<&Tensor>, Vec<_>) = (vec![], vec![]);
         let chosen = nodes.iter_mut().enumerate().rev().filter(|(i, _)| run.contains(i));
         for ((_, Node { kernel, output, parameters, work, .. }), inputs) in chosen.zip(targets) {
@@ -214,10 +332,10 @@ impl<T: Element> Kernels<T> {
     }
 
     /// The backward pass of one layer for the whole batch.
-    fn backward_batch(&mut self, node: usize, targets: &[(usize, Option<bool>)], rule: Option<&dyn Apply<T>>) -> Result<f64> {
+    fn backward_batch(&mut self, node: usize, targets: &[(usize, Option<bool>)], with: &With<'_, T>) -> Result<f64> {
         let Kernels { nodes, lens, values, gradients, batch, team, .. } = self;
-        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: true });
-        let Node { kernel, output, parameters, states, .. } = &mut nodes[node];
+        let (batch, pass) = (*batch, Pass { team, batch: *batch, training: None });
+        let Node { kernel, output, parameters, states, gathered, .. } = &mut nodes[node];
         let x: Vec<&[T]> = targets.iter().map(|(i, _)| &values[*i][..batch * lens[*i]]).collect();
         let y = &values[*output][..batch * lens[*output]];
         let (before, rest) = gradients.split_at_mut(*output);
@@ -229,8 +347,14 @@ impl<T: Element> Kernels<T> {
         // Empty if it was not kept, because nobody needs it.
         let dy = if rest[0].len() < kept { &mut [] } else { &mut rest[0][..kept] };
         let slopes = Slopes { x: &x, y, dy, dx: dx.collect() };
+        let rule: Option<&dyn Apply<T>> = match with {
+            With::Nothing => None,
+            With::Rule(rule) => Some(*rule),
+            With::Gather(gather) => Some(gather),
+        };
+        let beside = |i: usize| if matches!(with, With::Gather(_)) { &gathered[i..=i] } else { &states[i][..] };
         let tensors: Vec<&Tensor> =
-            parameters.iter().zip(states.iter()).flat_map(|(p, states)| std::iter::once(p.as_tensor()).chain(states)).collect();
+            parameters.iter().enumerate().flat_map(|(i, p)| std::iter::once(p.as_tensor()).chain(beside(i))).collect();
         let count = parameters.len();
         let squares = edit_all::<T, _>(&tensors, |open| {
             let each = open.len().checked_div(count).unwrap_or(0);
@@ -257,8 +381,57 @@ impl Network for Kernels<f32> {
         Kernels::forward(self, labels, training)
     }
 
-    fn backward(&mut self, optimizer: Option<&dyn Optimizer>) -> Result<f64> {
-        Kernels::backward(self, optimizer.map(|o| o as &dyn Apply<f32>))
+    fn backward(&mut self, learn: Learn<'_>) -> Result<f64> {
+        match learn {
+            Learn::Nothing => Kernels::backward(self, None),
+            Learn::Now(optimizer) => Kernels::backward(self, Some(optimizer as &dyn Apply<f32>)),
+            Learn::Gather { share } => self.gather(share),
+        }
+    }
+
+    fn gathered_norm(&mut self) -> Result<f64> {
+        Ok(self.visit_gathered(1.0, None, false)?.sqrt())
+    }
+
+    fn learn_gathered(&mut self, scale: f64, optimizer: Option<&dyn Optimizer>) -> Result<()> {
+        self.visit_gathered(scale, optimizer.map(|o| o as &dyn Apply<f32>), true).map(|_| ())
+    }
+
+    fn save(&mut self, slot: Slot) -> Result<()> {
+        let mut copies = vec![];
+        self.each_weight(|_, weights| copies.push(weights.to_vec()))?;
+        self.slots[slot as usize] = copies;
+        if slot == Slot::Aside {
+            self.seen_aside = self.seen;
+        }
+        Ok(())
+    }
+
+    fn swap(&mut self, slot: Slot) -> Result<()> {
+        if slot == Slot::Aside {
+            self.seen = self.seen_aside;
+        }
+        let mut copies = std::mem::take(&mut self.slots[slot as usize]);
+        self.each_weight(|i, weights| weights.swap_with_slice(&mut copies[i]))?;
+        self.slots[slot as usize] = copies;
+        Ok(())
+    }
+
+    fn average(&mut self, decay: f64) -> Result<()> {
+        let mut copies = std::mem::take(&mut self.slots[Slot::Average as usize]);
+        self.each_weight(|i, weights| mix(&mut copies[i], weights, decay))?;
+        self.slots[Slot::Average as usize] = copies;
+        Ok(())
+    }
+
+    fn output_of(&self, layer: usize) -> Result<Vec<f32>> {
+        let buffer = self.buffers[layer];
+        Ok(self.values[buffer][..self.lens[buffer]].to_vec())
+    }
+
+    fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
+        let node = self.nodes.iter().find(|node| node.output == self.buffers[layer]);
+        node.into_iter().flat_map(|node| &node.parameters).map(|p| p.as_tensor().flatten_all()?.to_vec1()).collect()
     }
 
     fn set_threads(&mut self, threads: usize) {

@@ -4,11 +4,11 @@ mod composed;
 mod kernels;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use spec::model::Graph;
+use spec::model::{Activation, Graph, Layer, Node};
 
 use crate::error::Error;
 use crate::kernel::Loss;
-use crate::layer::{self, Op, Path};
+use crate::layer::{self, Op, Path, Place};
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Stream};
 
@@ -23,21 +23,65 @@ pub(crate) trait Network: Send {
     /// Runs the batch in [`Network::input`] forward; `training` keeps what [`Network::backward`] needs.
     fn forward(&mut self, labels: &[u32], training: bool) -> Result<Loss>;
 
-    /// Runs the last batch backward and learns from it, if there is something to learn with. Returns the Euclidean norm of the
-    /// gradient of the mean loss to all parameters.
-    fn backward(&mut self, optimizer: Option<&dyn Optimizer>) -> Result<f64>;
+    /// Runs the last batch backward. Returns the Euclidean norm of the gradient of the mean loss to all parameters.
+    fn backward(&mut self, learn: Learn<'_>) -> Result<f64>;
+
+    /// The Euclidean norm of what [`Learn::Gather`] has added up.
+    fn gathered_norm(&mut self) -> Result<f64>;
+
+    /// Learns from `scale` times what was gathered, if there is something to learn with, and forgets it.
+    fn learn_gathered(&mut self, scale: f64, optimizer: Option<&dyn Optimizer>) -> Result<()>;
+
+    /// Copies all weights, and what layers remember of the batches that they saw, into a slot.
+    fn save(&mut self, slot: Slot) -> Result<()>;
+
+    /// Exchanges weights and memories with those in a slot that was saved.
+    fn swap(&mut self, slot: Slot) -> Result<()>;
+
+    /// Moves the copy in [`Slot::Average`] towards the weights: it keeps the share `decay` of itself.
+    fn average(&mut self, decay: f64) -> Result<()>;
+
+    /// What a layer (by its number in the graph, from 1) last put out for the first example of the batch; 0 is the input.
+    fn output_of(&self, layer: usize) -> Result<Vec<f32>>;
+
+    /// The weights of a layer (by its number in the graph, from 1), tensor by tensor.
+    fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>>;
 
     /// How many threads it may use from now on. The results don't depend on it.
     fn set_threads(&mut self, threads: usize);
 }
 
+/// What a backward pass does with the gradients of the parameters.
+#[derive(Clone, Copy)]
+pub(crate) enum Learn<'a> {
+    /// Only their norm is taken.
+    Nothing,
+    /// Each parameter is updated as soon as its gradient is known.
+    Now(&'a dyn Optimizer),
+    /// `share` times each is added to what was gathered before: for batches in parts, and where the norm decides how far to go.
+    Gather { share: f64 },
+}
+
+/// Where weights are kept beside those in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The moving average.
+    Average,
+    /// Those of the best epoch.
+    Best,
+    /// Those before a measurement, which is as if it had not been: random numbers go on from there as well.
+    Aside,
+}
+
+const SLOTS: usize = 3;
+
 /// The layers of a network, with every shape checked.
 pub(crate) struct Structure {
-    ops: Vec<Box<dyn Op>>,
+    pub(crate) ops: Vec<Box<dyn Op>>,
     /// For each layer, the outputs that it takes from: 0 is the data, n the n-th layer.
     inputs: Vec<Vec<usize>>,
     /// Shape of the data and of every layer's output, for one example.
-    shapes: Vec<Vec<usize>>,
+    pub(crate) shapes: Vec<Vec<usize>>,
 }
 
 impl Structure {
@@ -55,27 +99,38 @@ impl Structure {
     }
 
     /// As [`Structure::new`], with an output of any shape.
-    fn of(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, Error> {
+    pub(crate) fn of(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, Error> {
         let mut shapes = vec![input.to_vec()];
+        // The output that each output is, number by number: a flattened one is that before.
+        let mut sources = vec![0];
         let mut ops: Vec<Box<dyn Op>> = vec![];
         for (i, node) in graph.nodes.iter().enumerate() {
-            let at = |what: String| Error::Mismatch(format!("layer {} ({}): {what}", i + 1, node.layer));
+            let at = |what: String| Error::Mismatch(format!("{}: {what}", title(node)));
             if let Some(later) = node.inputs.iter().find(|input| **input > i) {
-                return Err(at(format!("takes from layer {later}, which does not stand before it")));
+                let name = graph.nodes.get(*later - 1).map_or_else(|| format!("number {later}"), |node| format!("`{}`", node.name));
+                return Err(at(format!("takes from layer {name}, which does not stand before it")));
             }
-            if (1..node.inputs.len()).any(|at| node.inputs[..at].contains(&node.inputs[at])) {
+            let taken: Vec<usize> = node.inputs.iter().map(|input| sources[*input]).collect();
+            if (1..taken.len()).any(|at| taken[..at].contains(&taken[at])) {
                 return Err(at("takes twice from the same layer".into()));
             }
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|input| &shapes[*input][..]).collect();
-            let op = layer::new(&node.layer, &inputs, classes).map_err(at)?;
+            let place = Place { index: i, classes, is_rectified: is_rectified(graph, i + 1) };
+            let op = layer::new(&node.layer, &inputs, &place).map_err(at)?;
             shapes.push(op.output());
+            sources.push(if node.layer == Layer::Flatten { taken[0] } else { i + 1 });
             ops.push(op);
         }
         let inputs: Vec<Vec<usize>> = graph.nodes.iter().map(|node| node.inputs.clone()).collect();
         if let Some(unused) = (1..ops.len()).find(|output| inputs.iter().all(|inputs| !inputs.contains(output))) {
-            return Err(Error::Mismatch(format!("nothing takes from layer {unused} ({})", graph.nodes[unused - 1].layer)));
+            return Err(Error::Mismatch(format!("nothing takes from {}", title(&graph.nodes[unused - 1]))));
         }
         Ok(Structure { ops, inputs, shapes })
+    }
+
+    /// Shape of the data and of every layer's output, for one example.
+    pub(crate) fn into_shapes(self) -> Vec<Vec<usize>> {
+        self.shapes
     }
 
     /// Trainable numbers.
@@ -136,11 +191,35 @@ impl Structure {
     }
 }
 
+/// A layer in messages.
+fn title(node: &Node) -> String {
+    format!("layer `{}` ({})", node.name, node.layer)
+}
+
+/// Whether an output goes through functions that are like ReLU (linear above, flat below), and nowhere else.
+fn is_rectified(graph: &Graph, output: usize) -> bool {
+    let is_like_relu = |node: &Node| match node.layer {
+        Layer::Activation(activation) => !matches!(activation, Activation::Tanh | Activation::Sigmoid),
+        _ => false,
+    };
+    let mut takers = graph.nodes.iter().filter(|node| node.inputs.contains(&output)).peekable();
+    takers.peek().is_some() && takers.all(is_like_relu)
+}
+
 /// The network of a structure, with initial weights from a seed and room for what the optimizer remembers.
-pub(crate) fn new(structure: Structure, seed: u64, device: &Device, path: Path, optimizer: &dyn Optimizer) -> Result<Box<dyn Network>> {
+///
+/// `smoothing` is the share of the target that training spreads evenly over all classes.
+pub(crate) fn new(
+    structure: Structure,
+    seed: u64,
+    device: &Device,
+    path: Path,
+    optimizer: &dyn Optimizer,
+    smoothing: f64,
+) -> Result<Box<dyn Network>> {
     Ok(match path {
-        Path::Kernels => Box::new(Kernels::<f32>::new(&structure, seed, optimizer.states())?),
-        Path::Composed => Box::new(Composed::new(structure, seed, DType::F32, device, optimizer.states())?),
+        Path::Kernels => Box::new(Kernels::<f32>::new(&structure, seed, optimizer.states())?.smoothed(smoothing)),
+        Path::Composed => Box::new(Composed::new(structure, seed, DType::F32, device, optimizer.states())?.smoothed(smoothing)),
     })
 }
 

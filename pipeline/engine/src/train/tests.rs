@@ -4,17 +4,20 @@
 use candle_core::Device;
 use serde_json::Value as Json;
 use spec::Value;
-use spec::record::SinkError;
+use spec::record::{Picture, Position, SinkError};
 
 use super::*;
 use crate::optim::tests::config_from;
 
 /// Keeps everything.
 #[derive(Default)]
-struct Memory {
+pub(crate) struct Memory {
     facts: Option<Facts>,
-    steps: Vec<Step>,
-    evals: Vec<Eval>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) evals: Vec<Eval>,
+    pub(crate) positions: Vec<Position>,
+    pub(crate) measurements: Vec<Measurement>,
+    pub(crate) pictures: Vec<Picture>,
     stop_after: Option<u64>,
 }
 
@@ -31,19 +34,31 @@ impl Sink for Memory {
         self.evals.push(*eval);
         Ok(())
     }
+    fn position(&mut self, position: &Position) -> Result<(), SinkError> {
+        self.positions.push(*position);
+        Ok(())
+    }
+    fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError> {
+        self.measurements.push(measurement.clone());
+        Ok(())
+    }
+    fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
+        self.pictures.push(picture.clone());
+        Ok(())
+    }
     fn interrupted(&self) -> bool {
         self.stop_after.is_some_and(|n| self.steps.len() as u64 >= n)
     }
 }
 
 /// A run from `key = value` pairs over small defaults.
-fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
+pub(super) fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
     let mut config = Config::default();
     let text = |s: &'static str| Value::Text(s.into());
     let defaults = [
         ("dataset", text("fashion-mnist-mini")),
         ("model", text("mlp")),
-        ("hidden", Value::Int(16)),
+        ("model.hidden", Value::Int(16)),
         ("optimizer", text("sgd")),
         ("momentum", Value::Float(0.0)),
         ("nesterov", Value::Bool(false)),
@@ -62,10 +77,12 @@ fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
     for (key, value) in defaults.into_iter().chain(changes.iter().cloned()) {
         config.insert(key, value);
     }
+    let graph = model::Library::built_in().graph(&config).unwrap().unwrap();
+    config.insert("model_definition", Value::Text(graph.to_string().into()));
     RunSpec { id: config.run_id(seed), seed, config }
 }
 
-fn trained(changes: &[(&str, Value)], seed: u64) -> (Ending, Memory) {
+pub(super) fn trained(changes: &[(&str, Value)], seed: u64) -> (Ending, Memory) {
     let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
     let mut memory = Memory::default();
     let ending = train(&run(changes, seed), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
@@ -95,7 +112,7 @@ fn every_step_and_evaluation_is_recorded() {
 fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
     let bits = |seed| -> Vec<[u64; 3]> {
         let (_, memory) = trained(&[("model", Value::Text("small-cnn".into())), ("epochs", Value::Int(1))], seed);
-        memory.steps.iter().map(|s| [s.loss, s.accuracy, s.grad_norm].map(f64::to_bits)).collect()
+        memory.steps.iter().map(|s| [s.loss, s.accuracy.unwrap(), s.grad_norm].map(f64::to_bits)).collect()
     };
     let first = bits(1);
     assert_eq!(first, bits(1));
@@ -158,7 +175,7 @@ fn fifty_steps_of_each_model_agree_with_pytorch() {
         assert_eq!(memory.steps.len(), 50);
         let expected = |key: &str, t: usize| case[key][t].as_f64().unwrap();
         for (t, step) in memory.steps.iter().enumerate() {
-            let tolerance = match (&case["config"]["batch_norm"], t) {
+            let tolerance = match (&case["config"]["model.batch_norm"], t) {
                 (Json::Null, _) => 1e-5,
                 (Json::Bool(false), _) | (_, 0..=2) => 1e-3,
                 _ => 5e-2,
@@ -168,9 +185,9 @@ fn fifty_steps_of_each_model_agree_with_pytorch() {
                 assert!((got - e).abs() < tolerance * (1.0 + e), "{} step {}: {key} {got} instead of {e}", case["config"], step.step);
             }
             // An example on the border between two classes may fall to either side.
-            assert!((step.accuracy - expected("accuracy", t)).abs() < 0.07, "{} step {}", case["config"], step.step);
+            assert!((step.accuracy.unwrap() - expected("accuracy", t)).abs() < 0.07, "{} step {}", case["config"], step.step);
         }
-        models.insert(case["config"]["model"].as_str().unwrap().to_owned() + &case["config"]["batch_norm"].to_string());
+        models.insert(case["config"]["model"].as_str().unwrap().to_owned() + &case["config"]["model.batch_norm"].to_string());
     }
     assert_eq!(models.len(), 4, "{models:?}");
 }
@@ -181,14 +198,14 @@ fn threads_change_no_bit_even_when_their_number_changes() {
     let text = |s: &'static str| Value::Text(s.into());
     let changes = [
         ("model", text("inception")),
-        ("batch_norm", Value::Bool(true)),
+        ("model.batch_norm", Value::Bool(true)),
         ("epochs", Value::Int(1)),
         ("eval_train_examples", Value::Int(20)),
     ];
     let bits = |threads: &dyn Fn() -> usize| -> Vec<[u64; 3]> {
         let mut memory = Memory::default();
         train(&run(&changes, 4), &dataset, &Device::Cpu, threads, &mut memory).unwrap();
-        memory.steps.iter().map(|s| [s.loss, s.accuracy, s.grad_norm].map(f64::to_bits)).collect()
+        memory.steps.iter().map(|s| [s.loss, s.accuracy.unwrap(), s.grad_norm].map(f64::to_bits)).collect()
     };
     let one = bits(&|| 1);
     assert_eq!(one, bits(&|| 2));

@@ -278,6 +278,38 @@ def conv(shape, out, kernel, stride, padding):
     )
 
 
+def grouped_conv2d(op, shape, out, kernel, stride, padding, groups, bias=True):
+    return layer_case(
+        op,
+        {"stride": list(stride), "padding": list(padding)},
+        lambda x, w, b=None: F.conv2d(x, w, b, stride=stride, padding=padding, groups=groups),
+        rounded(shape),
+        rounded((out, shape[1] // groups, *kernel), 0.5),
+        *([rounded((out,))] if bias else []),
+    )
+
+
+def activations():
+    """Each with its kink or centre at 0, and far out."""
+    given = rounded((3, 7), 2.0)
+    given[0, 0] = given[2, 6] = 0.0
+    given[1, 1], given[1, 2] = 9.0, -9.0
+    functions = [
+        ("leaky_relu", {"parameter": 0.2}, lambda x: F.leaky_relu(x, 0.2)),
+        ("gelu", {}, F.gelu),
+        ("silu", {}, F.silu),
+        ("tanh", {}, torch.tanh),
+        ("sigmoid", {}, torch.sigmoid),
+        ("elu", {"parameter": 1.3}, lambda x: F.elu(x, 1.3)),
+    ]
+    return [layer_case(op, config, function, given) for op, config, function in functions]
+
+
+def global_max_pool(shape):
+    given = ((torch.randperm(math.prod(shape)) - 30) / 16).reshape(shape)
+    return layer_case("global_max_pool", {}, lambda x: F.adaptive_max_pool2d(x, 1), given)
+
+
 def max_pool2d(shape, kernel, stride, padding, shift=0.0):
     # Distinct numbers, so that every window has one largest.
     count = math.prod(shape)
@@ -364,6 +396,14 @@ def layers():
         avg_pool2d((2, 2, 4, 5), (3, 3), (1, 1), (1, 1)),
         avg_pool2d((2, 3, 5, 7), (2, 2), (2, 2), (0, 0)),
         batch_norm((4, 3, 3, 5), [0.0, 3.0, -10.0]),
+        # Padding of more than one, and of more than the window sees.
+        conv((1, 2, 4, 5), 2, (3, 2), (2, 1), (2, 3)),
+        grouped_conv2d("grouped_conv2d", (2, 4, 4, 5), 6, (3, 3), (1, 1), (1, 1), 2),
+        grouped_conv2d("grouped_conv2d", (2, 6, 5, 5), 3, (2, 3), (2, 1), (0, 2), 3, bias=False),
+        grouped_conv2d("depthwise_conv2d", (2, 3, 5, 5), 3, (3, 3), (1, 1), (1, 1), 3),
+        grouped_conv2d("depthwise_conv2d", (2, 3, 5, 6), 6, (3, 2), (2, 1), (1, 0), 3, bias=False),
+        *activations(),
+        global_max_pool((2, 3, 3, 4)),
     ]
 
 

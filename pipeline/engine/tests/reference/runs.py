@@ -78,7 +78,7 @@ class ChannelsLast(nn.Module):
 
 def network(config):
     if config["model"] == "mlp":
-        hidden = config["hidden"]
+        hidden = config["model.hidden"]
         return nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, CLASSES))
     if config["model"] == "small-cnn":
         return nn.Sequential(
@@ -95,7 +95,7 @@ def network(config):
             nn.Linear(64, CLASSES),
         )
     assert config["model"] == "inception"
-    return make.inception(32, (32, (24, 32), (8, 16), 16), CLASSES, config["batch_norm"])
+    return make.inception(32, (32, (24, 32), (8, 16), 16), CLASSES, config["model.batch_norm"])
 
 
 @torch.no_grad()
@@ -159,7 +159,7 @@ def run(pixels, labels, **config):
 def main():
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
-    mlp = {"model": "mlp", "hidden": 128, "batch_size": 32}
+    mlp = {"model": "mlp", "model.hidden": 128, "batch_size": 32}
     cnn = {"model": "small-cnn", "batch_size": 32}
     inception = {"model": "inception", "batch_size": 16}
     adam = {"optimizer": "adam", "lr": 0.001}
@@ -169,8 +169,8 @@ def main():
         run(*data, **mlp, **adam),
         run(*data, **cnn, optimizer="sgd", lr=0.02, momentum=0.9),
         run(*data, **cnn, **adam),
-        run(*data, **inception, batch_norm=False, **adam),
-        run(*data, **inception, batch_norm=True, **adam),
+        run(*data, **inception, **{"model.batch_norm": False}, **adam),
+        run(*data, **inception, **{"model.batch_norm": True}, **adam),
     ]
     make.write("runs.json", runs)
 

@@ -1,5 +1,6 @@
 """The random streams of `src/random.rs`, written out from RFC 8439's quarter round: ChaCha with 8 rounds, 64-bit counter and
-64-bit stream number, keyed as that file says. Prints the first two 64-bit words of the stream (shuffle, seed 7, index 3).
+64-bit stream number, keyed as that file says. Prints the first two 64-bit words of the stream (shuffle, seed 7, index 3), and
+which of 24 numbers layer 5 keeps at a rate of 0.3 (seed 7, index 3).
 
 Usage: python streams.py"""
 
@@ -36,9 +37,10 @@ def chacha8(key, stream, blocks):
     return (s + start).T.astype("<u4").tobytes()
 
 
-def words(purpose, seed, index, count):
-    """The first `count` 64-bit words for a purpose (init, shuffle or split)."""
-    key = hashlib.sha256(b"pipeline stream 1\0" + purpose.encode() + struct.pack("<Q", seed)).digest()
+def words(purpose, seed, index, count, layer=None):
+    """The first `count` 64-bit words for a purpose (init, shuffle, split, or dropout with a layer)."""
+    name = purpose.encode() + struct.pack("<Q", seed) + (b"" if layer is None else struct.pack("<Q", layer))
+    key = hashlib.sha256(b"pipeline stream 1\0" + name).digest()
     return np.frombuffer(chacha8(key, index, -(-count // 8)), "<u8")[:count]
 
 
@@ -63,4 +65,6 @@ def permutation(purpose, seed, index, n):
 
 
 if __name__ == "__main__":
+    halves = words("dropout", 7, 3, 12, layer=5).view("<u4")
     print([hex(word) for word in words("shuffle", 7, 3, 2).tolist()])
+    print((halves >= round(0.3 * 2**32)).astype(int).tolist())

@@ -1,17 +1,17 @@
 //! From a [`Grid`] to arms: the product of the axes, each cell resolved and checked as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Block, Catalog, Condition, Grid, Limits, Setting, Span};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
-use crate::metric::Split;
-use crate::model;
+use crate::document::Result;
+use crate::metric::{Metric, Quantity, Split};
+use crate::model::Graph;
 use crate::run::Arm;
 use crate::value::Value;
 use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
-
-type Result<T> = std::result::Result<T, Diagnostic>;
 
 /// The settings of one arm on the way to its configuration.
 type Cell = BTreeMap<&'static str, Assigned>;
@@ -32,11 +32,16 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     let mut resolved = vec![];
     let mut used_base = BTreeSet::new();
     let mut checksums: BTreeMap<String, String> = BTreeMap::new();
+    let mut graphs: BTreeMap<String, Arc<Graph>> = BTreeMap::new();
     for cell in &cells {
         let mut config = x.resolve(cell, &mut used_base)?;
         x.check_metrics(&config, cell)?;
-        x.identify(&mut config, cell, catalog, &mut checksums)?;
-        resolved.push(config);
+        // Not every objective has a network.
+        let graph = config.get("model").is_some().then(|| x.network(&config, cell, &mut graphs)).transpose()?;
+        if let Some(graph) = &graph {
+            x.identify(&mut config, graph, cell, catalog, &mut checksums)?;
+        }
+        resolved.push((config, graph));
     }
     for setting in &grid.base {
         if !used_base.contains(setting.key) {
@@ -49,32 +54,39 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     }
     let mut arms: Vec<Arm> = vec![];
     let mut seen = BTreeSet::new();
-    for (cell, config) in cells.iter().zip(resolved) {
+    for (cell, (config, graph)) in cells.iter().zip(resolved) {
         // An explicit row may repeat a cell of the grid; it is the same arm.
         if seen.insert(config.arm_id()) {
-            arms.push(arm(&axes, cell, config));
+            arms.push(arm(&axes, cell, config, graph, x.vocabulary));
         }
     }
     Ok((axes, arms))
 }
 
 /// Labels an arm with what varies: names stand alone (`adam`), a switch that is on stands for itself (`nesterov`).
-fn arm(axes: &[String], cell: &Cell, config: Config) -> Arm {
+fn arm(all_axes: &[String], cell: &Cell, config: Config, graph: Option<Arc<Graph>>, vocabulary: &Vocabulary) -> Arm {
     // A key that the file never mentions for this arm is at its default; naming it would suggest that it was varied.
-    let named = axes.iter().filter(|k| cell.contains_key(k.as_str()));
+    let named = all_axes.iter().filter(|k| cell.contains_key(k.as_str()));
     let axes: Vec<(String, Value)> = named.filter_map(|k| Some((k.clone(), config.get(k)?.clone()))).collect();
-    let is_name = |key: &str| Set::ALL.iter().any(|s| s.key() == key);
+    let of_model = |key: &str| key.starts_with("model.");
+    let is_name = |key: &str| !of_model(key) && vocabulary.key(key).is_some_and(|k| matches!(k.kind, Kind::Choice(_) | Kind::Text(_)));
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    // A parameter of the model goes by its own name where no other varied key has it.
+    let short = |key: &str| {
+        let alone = all_axes.iter().filter(|other| last(other) == last(key)).count() < 2;
+        if of_model(key) && alone { last(key) } else { key.to_owned() }
+    };
     let words: Vec<String> = axes
         .iter()
         .filter_map(|(k, v)| match v {
             Value::Bool(false) => None,
-            Value::Bool(true) => Some(k.clone()),
+            Value::Bool(true) => Some(short(k)),
             v if is_name(k) => Some(v.to_string()),
-            v => Some(format!("{k}={v}")),
+            v => Some(format!("{}={v}", short(k))),
         })
         .collect();
     let label = if words.is_empty() { "base".to_owned() } else { words.join(" ") };
-    Arm { label, axes, config }
+    Arm { label, axes, config, graph }
 }
 
 struct Expander<'a> {
@@ -210,11 +222,11 @@ impl Expander<'_> {
         let keys = self.existing(cell);
         condition.any_of.iter().all(|(key, values)| {
             let Some(declared) = keys.iter().find(|k| k.name == *key) else { return false };
-            match (cell.get(key), &declared.default) {
-                (Some(assigned), _) => values.contains(&assigned.value),
-                (None, Absent::Is(default)) => values.contains(default),
-                (None, _) => false,
-            }
+            let among = |value: &Value| {
+                let fitted = declared.kind.fit(value);
+                values.iter().any(|v| v == value || declared.kind.fit(v) == fitted && fitted.is_ok())
+            };
+            cell.get(key).map(|assigned| &assigned.value).or(declared.default.value()).is_some_and(among)
         })
     }
 
@@ -233,14 +245,19 @@ impl Expander<'_> {
             }
         }
         let mut config = Config::default();
+        let config_keys: Vec<&str> = keys.iter().map(|key| key.name).collect();
         for key in keys {
             let value = match (cell.get(key.name), &key.default) {
-                (Some(a), _) => a.value.clone(),
+                (Some(a), Absent::Neutral(neutral)) if a.value == *neutral => continue,
+                (Some(a), _) => self.fitted(key, a)?,
                 (None, Absent::Is(value)) => value.clone(),
-                (None, Absent::Omitted) => continue,
+                (None, Absent::Omitted | Absent::Neutral(_)) => continue,
                 (None, Absent::Required) => return Err(self.missing(key, cell)),
             };
             config.insert(key.name, value);
+        }
+        if !config_keys.contains(&"epochs") {
+            return Ok(config);
         }
         match (cell.get("epochs"), cell.get("steps")) {
             (Some(_), None) | (None, Some(_)) => Ok(config),
@@ -252,6 +269,43 @@ impl Expander<'_> {
                 Err(self.source.error(later.span.clone(), "give either `epochs` or `steps`, not both"))
             }
         }
+    }
+
+    /// The value of a key as its own choice has it: models may share a name for parameters of several kinds.
+    fn fitted(&self, key: &Key, assigned: &Assigned) -> Result<Value> {
+        key.kind.fit(&assigned.value).map_err(|takes| {
+            let message = format!("`{}` takes {takes}, not {}", key.name, assigned.value);
+            let error = self.source.error(assigned.span.clone(), message);
+            error.help("several models have a parameter of this name, each of its own kind")
+        })
+    }
+
+    /// The network of a cell; cells that differ in other things share it.
+    fn network(&self, config: &Config, cell: &Cell, graphs: &mut BTreeMap<String, Arc<Graph>>) -> Result<Arc<Graph>> {
+        let mut part = Config::default();
+        for (k, v) in config.iter().filter(|(k, _)| *k == "model" || k.starts_with("model.")) {
+            part.insert(k, v.clone());
+        }
+        let key = part.json();
+        if let Some(graph) = graphs.get(&key) {
+            return Ok(Arc::clone(graph));
+        }
+        let at = |key: &str| cell.get(key).map_or(0..0, |a| a.span.clone());
+        let Some(built) = self.vocabulary.library.graph(config) else {
+            return Err(self.source.error(at("model"), "there is no such model"));
+        };
+        let graph = built.map_err(|misfit| match misfit.key.as_deref().and_then(|key| Some((key, cell.get(key)?))) {
+            Some((key, assigned)) => {
+                let error =
+                    self.source.error(assigned.span.clone(), format!("`{key}` = {}: {}", assigned.value, misfit.diagnostic.message));
+                let place = format!("{}:{}:{}", misfit.diagnostic.file, misfit.diagnostic.line, misfit.diagnostic.column);
+                error.help(format!("the model uses it in {place}"))
+            }
+            None => *misfit.diagnostic,
+        })?;
+        let graph = Arc::new(graph);
+        graphs.insert(key, Arc::clone(&graph));
+        Ok(graph)
     }
 
     /// A required key that is not given: said where its choice is made, if it belongs to one.
@@ -279,8 +333,19 @@ impl Expander<'_> {
     /// Refuses to decide on a split that an arm does not have.
     fn check_metrics(&self, config: &Config, cell: &Cell) -> Result<()> {
         let study = &self.grid.study;
-        let asked = std::iter::once(&study.metric).chain(study.targets.iter().map(|(m, _)| m));
-        let Some(metric) = asked.into_iter().find(|m| m.split == Split::Validation) else { return Ok(()) };
+        let mut asked = std::iter::once(&study.metric).chain(study.targets.iter().map(|(m, _)| m));
+        if config.text("objective") == Ok("surface") {
+            let train_loss = Metric { split: Split::Train, quantity: Quantity::Loss };
+            return match asked.find(|m| **m != train_loss) {
+                None => Ok(()),
+                Some(metric) => {
+                    let span = cell.get("objective").map_or(0..0, |a| a.span.clone());
+                    let message = format!("a surface has no `{metric}`, which the study asks for");
+                    Err(self.source.error(span, message).help("its height is the `train_loss`: metric = \"train_loss\""))
+                }
+            };
+        }
+        let Some(metric) = asked.find(|m| m.split == Split::Validation) else { return Ok(()) };
         match (config.float("validation_fraction"), cell.get("validation_fraction")) {
             (Ok(0.0), Some(assigned)) => {
                 let message = format!("there is no validation split, but the study asks for `{metric}`");
@@ -290,15 +355,12 @@ impl Expander<'_> {
         }
     }
 
-    /// The common keys and those of the dataset, model, optimizer and schedule that the cell has chosen.
+    /// The common keys, those of the objective, and those of the dataset, model, optimizer and schedule that the cell has chosen.
     fn existing(&self, cell: &Cell) -> Vec<&Key> {
         let mut keys: Vec<&Key> = self.vocabulary.common.iter().collect();
         for set in Set::ALL {
-            let default = || match self.vocabulary.key(set.key()).map(|k| &k.default) {
-                Some(Absent::Is(value)) => Some(value),
-                _ => None,
-            };
-            let name = cell.get(set.key()).map(|a| &a.value).or_else(default);
+            let Some(key) = keys.iter().find(|key| key.name == set.key()) else { continue };
+            let name = cell.get(key.name).map(|a| &a.value).or(key.default.value());
             let chosen = self.vocabulary.set(set).iter().find(|c| matches!(name, Some(Value::Text(n)) if n == c.name));
             keys.extend(chosen.iter().flat_map(|c| &c.keys));
         }
@@ -306,9 +368,15 @@ impl Expander<'_> {
     }
 
     /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum.
-    fn identify(&self, config: &mut Config, cell: &Cell, catalog: &dyn Catalog, checksums: &mut BTreeMap<String, String>) -> Result<()> {
+    fn identify(
+        &self,
+        config: &mut Config,
+        graph: &Graph,
+        cell: &Cell,
+        catalog: &dyn Catalog,
+        checksums: &mut BTreeMap<String, String>,
+    ) -> Result<()> {
         let at = |key: &str| cell.get(key).map_or(0..0, |a| a.span.clone());
-        let graph = model::graph(config).map_err(|e| self.source.error(at("model"), e.to_string()))?;
         config.insert("model_definition", Value::Text(graph.to_string().into()));
         let dataset = config.text("dataset").map_err(|e| self.source.error(at("dataset"), e.to_string()))?.to_owned();
         if !checksums.contains_key(&dataset) {

@@ -128,4 +128,6 @@ impl Study {
 }
 
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;

@@ -1,17 +1,17 @@
 //! From TOML text to a [`Grid`]: every section, key and value is checked where it stands.
 
-use toml::Spanned;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use toml::de::{DeTable, DeValue};
 
 use super::range::spaced;
 use super::{Axis, Block, Condition, Grid, Header, Limits, Setting, Span};
 use crate::diagnostic::{Diagnostic, Source};
+use crate::document::{Entry, Result};
 use crate::metric::{Metric, Quantity, Split};
 use crate::value::Value;
-use crate::vocabulary::{Key, Kind, Vocabulary, suggest, suggest_key};
-
-type Result<T> = std::result::Result<T, Diagnostic>;
-type Entry<'a, 'i> = &'a Spanned<DeValue<'i>>;
+use crate::vocabulary::{Key, Kind, Set, Vocabulary, suggest, suggest_key};
 
 /// The sections of a grid file.
 pub(crate) const SECTIONS: [&str; 8] = ["study", "base", "grid", "zip", "when", "exclude", "runs", "replicates"];
@@ -24,13 +24,13 @@ struct Parser<'a> {
 }
 
 pub(super) fn parse(source: Source<'_>, vocabulary: &Vocabulary, limits: Limits) -> Result<Grid> {
-    let document = DeTable::parse(source.text).map_err(|e| {
-        let message = e.message().trim().replace('\n', "; ");
-        source.error(e.span().unwrap_or(0..0), format!("not valid TOML: {message}"))
+    let root = &source.toml().map_err(|e| {
+        // TOML's rule about `model = […]` with `model.hidden = […]` is easily broken, and not easily understood.
+        let dotted = e.message.contains("cannot extend value");
+        if dotted { e.help("quote it: \"model.hidden\" = …; or write one table: model = { name = …, hidden = … }") } else { e }
     })?;
-    let root = document.get_ref();
     let p = Parser { source, vocabulary, limits };
-    p.known(root, &SECTIONS, "section")?;
+    source.known(root, &SECTIONS, "section")?;
     let section = |name: &str| root.get(name);
 
     let study = section("study").ok_or_else(|| missing(source, "[study]", "question = \"…\""))?;
@@ -72,18 +72,6 @@ impl Parser<'_> {
         self.source.error(span, message)
     }
 
-    /// Refuses keys that are not in `known`.
-    fn known(&self, table: &DeTable<'_>, known: &[&str], what: &str) -> Result<()> {
-        match table.keys().find(|k| !known.contains(&k.get_ref().as_ref())) {
-            None => Ok(()),
-            Some(key) => {
-                let name = key.get_ref();
-                let error = self.error(key.span(), format!("unknown {what} `{name}`"));
-                Err(error.suggest(suggest(name, known.iter().copied()), known))
-            }
-        }
-    }
-
     fn table<'t, 'i>(&self, value: Entry<'t, 'i>, name: &str) -> Result<&'t DeTable<'i>> {
         match value.get_ref() {
             DeValue::Table(t) => Ok(t),
@@ -111,7 +99,7 @@ impl Parser<'_> {
 
     fn study(&self, value: Entry<'_, '_>) -> Result<Header> {
         let table = self.table(value, "study")?;
-        self.known(table, &["question", "hypothesis", "metric", "targets"], "key in [study]:")?;
+        self.source.known(table, &["question", "hypothesis", "metric", "targets"], "key in [study]:")?;
         let question = table.get("question").ok_or_else(|| {
             self.error(value.span(), "[study] needs a `question`").help("question = \"What do learning rates that are too high do?\"")
         })?;
@@ -130,7 +118,7 @@ impl Parser<'_> {
                     _ => vec![value],
                 };
                 for v in values {
-                    let number = self.float(v, "a target")?;
+                    let number = self.source.float(v, "a target")?;
                     if metric.quantity == Quantity::Accuracy && !(0.0..=1.0).contains(&number) {
                         return Err(self.error(v.span(), format!("accuracies go from 0 to 1, so {number} is no target for `{metric}`")));
                     }
@@ -159,20 +147,20 @@ impl Parser<'_> {
     fn replicates(&self, value: Option<Entry<'_, '_>>) -> Result<(Vec<u64>, Span)> {
         let Some(value) = value else { return Ok((vec![0], 0..0)) };
         let table = self.table(value, "replicates")?;
-        self.known(table, &["seeds"], "key in [replicates]:")?;
+        self.source.known(table, &["seeds"], "key in [replicates]:")?;
         let seeds = table.get("seeds").ok_or_else(|| self.error(value.span(), "[replicates] needs `seeds`").help("seeds = 5"))?;
         let span = seeds.span();
         let wrong = |span| self.error(span, "`seeds` must be a count of at least 1, or a list of different seeds");
         let list: Vec<u64> = match seeds.get_ref() {
             DeValue::Integer(_) => {
-                let n = self.int(seeds, "seeds")?;
+                let n = self.source.int(seeds, "seeds")?;
                 let n = u64::try_from(n).ok().filter(|n| *n >= 1).ok_or_else(|| wrong(span.clone()))?;
                 self.within_limit(n, &span)?;
                 (0..n).collect()
             }
             DeValue::Array(a) => a
                 .iter()
-                .map(|v| self.int(v, "a seed").and_then(|i| u64::try_from(i).map_err(|_| wrong(v.span()))))
+                .map(|v| self.source.int(v, "a seed").and_then(|i| u64::try_from(i).map_err(|_| wrong(v.span()))))
                 .collect::<Result<_>>()?,
             _ => return Err(wrong(span)),
         };
@@ -193,26 +181,62 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// The keys of a table with their values. The model's parameters may stand in a table: `model = { name = "mlp", hidden = 32 }`
+    /// says what `model = "mlp"` and `"model.hidden" = 32` say.
+    fn entries<'t, 'i>(&self, table: &'t DeTable<'i>) -> Result<Vec<(Cow<'t, str>, Span, Entry<'t, 'i>)>> {
+        let mut entries: Vec<(Cow<'t, str>, Span, Entry<'t, 'i>)> = vec![];
+        for (key, value) in table {
+            match value.get_ref() {
+                DeValue::Table(parameters) if key.get_ref() == "model" => {
+                    for (key, value) in parameters {
+                        match key.get_ref().as_ref() {
+                            "name" => entries.push(("model".into(), key.span(), value)),
+                            "blocks" => {
+                                for (block, value) in self.table(value, "model.blocks")? {
+                                    let block = block.get_ref();
+                                    for (key, value) in self.table(value, &format!("model.blocks.{block}"))? {
+                                        entries.push((format!("model.blocks.{block}.{}", key.get_ref()).into(), key.span(), value));
+                                    }
+                                }
+                            }
+                            name => entries.push((format!("model.{name}").into(), key.span(), value)),
+                        }
+                    }
+                }
+                _ => entries.push((key.get_ref().as_ref().into(), key.span(), value)),
+            }
+        }
+        let mut names = BTreeSet::new();
+        match entries.iter().find(|(name, ..)| !names.insert(name)) {
+            Some((name, span, _)) => Err(self.error(span.clone(), format!("`{name}` stands here twice"))),
+            None => Ok(entries),
+        }
+    }
+
     /// The declaration of a key.
-    fn key(&self, key: &Spanned<std::borrow::Cow<'_, str>>, place: &str) -> Result<&Key> {
-        let name = key.get_ref().as_ref();
-        self.vocabulary.key(name).ok_or_else(|| {
+    fn key(&self, name: &str, span: &Span, place: &str) -> Result<Cow<'_, Key>> {
+        self.vocabulary.declared(name).ok_or_else(|| {
+            if let Some(model) = self.vocabulary.library.closed(name) {
+                let message =
+                    format!("`{name}` has no effect: in the model `{model}`, every use of that block gives the parameter a value");
+                return self
+                    .error(span.clone(), message)
+                    .help("let a use leave it out, or make the value that it gives a parameter of the model");
+            }
             let mut known: Vec<&str> = self.vocabulary.keys().map(|(_, k)| k.name).collect();
             known.sort_unstable();
             known.dedup();
-            let error = self.error(key.span(), format!("unknown key `{name}` in {place}"));
+            let error = self.error(span.clone(), format!("unknown key `{name}` in {place}"));
             error.suggest(suggest_key(name, known.iter().copied()), &known)
         })
     }
 
     fn settings(&self, table: &DeTable<'_>, place: &str) -> Result<Vec<Setting>> {
-        table
-            .iter()
-            .map(|(key, value)| {
-                let declared = self.key(key, place)?;
-                Ok(Setting { key: declared.name, value: self.value(declared, value)?, span: key.span().start..value.span().end })
-            })
-            .collect()
+        let setting = |(name, key, value): (Cow<'_, str>, Span, Entry<'_, '_>)| {
+            let declared = self.key(&name, &key, place)?;
+            Ok(Setting { key: declared.name, value: self.value(&declared, value)?, span: key.start..value.span().end })
+        };
+        self.entries(table)?.into_iter().map(setting).collect()
     }
 
     /// Axes that are multiplied: each is a group of its own, with no value twice.
@@ -235,13 +259,11 @@ impl Parser<'_> {
     }
 
     fn axes(&self, table: &DeTable<'_>, place: &str) -> Result<Vec<Axis>> {
-        table
-            .iter()
-            .map(|(key, value)| {
-                let declared = self.key(key, place)?;
-                Ok(Axis { key: declared.name, values: self.axis_values(declared, value)?, span: key.span().start..value.span().end })
-            })
-            .collect()
+        let axis = |(name, key, value): (Cow<'_, str>, Span, Entry<'_, '_>)| {
+            let declared = self.key(&name, &key, place)?;
+            Ok(Axis { key: declared.name, values: self.axis_values(&declared, value)?, span: key.start..value.span().end })
+        };
+        self.entries(table)?.into_iter().map(axis).collect()
     }
 
     /// A list of values, or a range.
@@ -268,10 +290,10 @@ impl Parser<'_> {
 
     /// `{ log = [from, to], points = n }` or `{ linear = [from, to], points = n }`.
     fn range(&self, key: &Key, table: &DeTable<'_>, span: &Span) -> Result<Vec<(Value, Span)>> {
-        if matches!(key.kind, Kind::Bool | Kind::Choice(_)) {
+        if !key.kind.is_number() {
             return Err(self.error(span.clone(), format!("`{}` is no number, so it has no range", key.name)).help("list its values"));
         }
-        self.known(table, &["log", "linear", "points"], "key in a range:")?;
+        self.source.known(table, &["log", "linear", "points"], "key in a range:")?;
         let wrong = |message: &str| {
             self.error(span.clone(), message.to_owned())
                 .help("a range is { log = [1e-4, 10], points = 11 } or { linear = [0, 1], points = 5 }")
@@ -283,9 +305,9 @@ impl Parser<'_> {
         };
         let DeValue::Array(pair) = ends.get_ref() else { return Err(wrong("the ends of a range are a list of two numbers")) };
         let [from, to] = &pair[..] else { return Err(wrong("the ends of a range are a list of two numbers")) };
-        let (from, to) = (self.float(from, "an end of a range")?, self.float(to, "an end of a range")?);
+        let (from, to) = (self.source.float(from, "an end of a range")?, self.source.float(to, "an end of a range")?);
         let points = table.get("points").ok_or_else(|| wrong("a range needs `points`"))?;
-        let n = self.int(points, "points")?;
+        let n = self.source.int(points, "points")?;
         if n < 2 {
             return Err(self.error(points.span(), "a range needs at least 2 points"));
         }
@@ -332,7 +354,7 @@ impl Parser<'_> {
     /// `[[when]]`: `if` a condition holds, `set` values and multiply with `grid` and `zip`.
     fn when(&self, value: Entry<'_, '_>) -> Result<Block> {
         let table = self.table(value, "when")?;
-        self.known(table, &["if", "set", "grid", "zip"], "key in [[when]]:")?;
+        self.source.known(table, &["if", "set", "grid", "zip"], "key in [[when]]:")?;
         let condition =
             table.get("if").ok_or_else(|| self.error(value.span(), "[[when]] needs a condition").help("if = { optimizer = \"sgd\" }"))?;
         let mut block = Block { condition: Some(self.condition(condition, "if")?), ..Block::default() };
@@ -363,18 +385,16 @@ impl Parser<'_> {
         if table.is_empty() {
             return Err(self.error(value.span(), format!("{place} has no keys, so it would match everything")));
         }
-        let any_of = table
-            .iter()
-            .map(|(key, value)| {
-                let key = self.key(key, place)?;
-                let values = match value.get_ref() {
-                    DeValue::Array(items) => items.iter().map(|v| self.value(key, v)).collect::<Result<_>>()?,
-                    DeValue::Table(range) => self.range(key, range, &value.span())?.into_iter().map(|(v, _)| v).collect(),
-                    _ => vec![self.value(key, value)?],
-                };
-                Ok((key.name, values))
-            })
-            .collect::<Result<_>>()?;
+        let values = |(name, key, value): (Cow<'_, str>, Span, Entry<'_, '_>)| {
+            let key = self.key(&name, &key, place)?;
+            let values = match value.get_ref() {
+                DeValue::Array(items) => items.iter().map(|v| self.value(&key, v)).collect::<Result<_>>()?,
+                DeValue::Table(range) => self.range(&key, range, &value.span())?.into_iter().map(|(v, _)| v).collect(),
+                _ => vec![self.value(&key, value)?],
+            };
+            Ok((key.name, values))
+        };
+        let any_of = self.entries(table)?.into_iter().map(values).collect::<Result<_>>()?;
         Ok(Condition { any_of, span: value.span() })
     }
 
@@ -395,9 +415,11 @@ impl Parser<'_> {
         let found = match (&key.kind, value.get_ref()) {
             (Kind::Bool, DeValue::Boolean(b)) => Value::Bool(*b),
             (Kind::Bool, _) => return Err(wrong("true or false")),
-            (Kind::Int(_) | Kind::BatchSize, DeValue::Integer(_)) => Value::Int(self.int(value, key.name)?),
+            (Kind::Int(_) | Kind::BatchSize, DeValue::Integer(_)) => Value::Int(self.source.int(value, key.name)?),
             (Kind::Int(_), _) => return Err(wrong("a whole number")),
-            (Kind::Float(_) | Kind::OpenFloat(..), DeValue::Integer(_) | DeValue::Float(_)) => Value::Float(self.float(value, key.name)?),
+            (Kind::Float(_) | Kind::OpenFloat(..), DeValue::Integer(_) | DeValue::Float(_)) => {
+                Value::Float(self.source.float(value, key.name)?)
+            }
             (Kind::Float(_) | Kind::OpenFloat(..), _) => return Err(wrong("a number")),
             (Kind::BatchSize, DeValue::String(s)) if s == "full" => Value::Text("full".into()),
             (Kind::BatchSize, _) => return Err(wrong("a number of examples or \"full\"")),
@@ -407,9 +429,21 @@ impl Parser<'_> {
                     let error = self.error(span, format!("unknown {} `{s}`", set.key()));
                     return Err(error.suggest(suggest(s, names.iter().copied()), &names));
                 };
+                if let (Set::Model, Some(Err(broken))) = (set, self.vocabulary.library.model(s)) {
+                    return Err(broken.clone());
+                }
                 Value::Text((*name).to_owned().into())
             }
-            (Kind::Choice(set), _) => return Err(wrong(&format!("the name of a {} in quotes", set.key()))),
+            (Kind::Text(options), DeValue::String(s)) if !options.is_empty() && !options.iter().any(|o| o == s) => {
+                let known: Vec<&str> = options.iter().map(String::as_str).collect();
+                let error = self.error(span, format!("`{}` is never \"{s}\"", key.name));
+                return Err(error.suggest(suggest(s, known.iter().copied()), &known));
+            }
+            (Kind::Text(_), DeValue::String(s)) => Value::Text(s.to_string().into()),
+            (Kind::Scalar, _) => self.source.scalar(value, key.name)?.ok_or_else(|| wrong("a single value"))?,
+            (kind @ (Kind::Choice(_) | Kind::Text(_)), _) => {
+                return Err(wrong(&kind.fit(&Value::Bool(true)).err().unwrap_or_default()));
+            }
         };
         self.check(key, &found, &value.span())?;
         Ok(found)
@@ -425,25 +459,5 @@ impl Parser<'_> {
             _ => return Ok(()),
         };
         Err(self.error(span.clone(), format!("`{}` must be {allowed}, not {value}", key.name)).help(key.doc))
-    }
-
-    fn int(&self, value: Entry<'_, '_>, name: &str) -> Result<i64> {
-        match value.get_ref() {
-            DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix())
-                .map_err(|_| self.error(value.span(), format!("{name} is too large for a 64-bit integer"))),
-            _ => Err(self.error(value.span(), format!("{name} must be a whole number"))),
-        }
-    }
-
-    /// A finite number; integers are numbers too.
-    fn float(&self, value: Entry<'_, '_>, name: &str) -> Result<f64> {
-        let x = match value.get_ref() {
-            DeValue::Float(f) => f.as_str().parse().unwrap_or(f64::NAN),
-            DeValue::Integer(_) => self.int(value, name)? as f64,
-            _ => return Err(self.error(value.span(), format!("{name} must be a number"))),
-        };
-        // Zero has one form, or -0.0 would be another run.
-        let x = x + 0.0;
-        if x.is_finite() { Ok(x) } else { Err(self.error(value.span(), format!("{name} must be a finite number"))) }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::vocabulary::{Absent, Choice, Key, Kind};
 
-struct Toy(Vocabulary);
+pub(super) struct Toy(pub Vocabulary);
 
 impl Catalog for Toy {
     fn vocabulary(&self) -> &Vocabulary {
@@ -18,7 +18,7 @@ impl Catalog for Toy {
     }
 }
 
-fn toy() -> Toy {
+pub(super) fn toy() -> Toy {
     let choice = |name, keys| Choice { name, doc: "a choice", keys };
     let momentum = || Key::float("momentum", 0.0..=0.9999, 0.0, "share of the previous update that is kept");
     let gamma = Key { name: "gamma", kind: Kind::OpenFloat(0.0, 1.0), default: Absent::Required, doc: "factor" };
@@ -32,8 +32,8 @@ fn toy() -> Toy {
     ))
 }
 
-const STUDY: &str = "[study]\nquestion = \"why?\"\n";
-const BASE: &str = "[base]\ndataset = \"toys\"\nmodel = \"mlp\"\noptimizer = \"sgd\"\nlr = 0.1\nbatch_size = 8\nepochs = 2\n";
+pub(super) const STUDY: &str = "[study]\nquestion = \"why?\"\n";
+pub(super) const BASE: &str = "[base]\ndataset = \"toys\"\nmodel = \"mlp\"\noptimizer = \"sgd\"\nlr = 0.1\nbatch_size = 8\nepochs = 2\n";
 
 fn parse_limited(text: &str, max_runs: u64) -> Result<Study, Diagnostic> {
     Study::parse("g", "g.toml", text, &toy(), Limits { max_runs })
@@ -61,9 +61,9 @@ fn a_base_alone_is_one_arm_with_all_defaults() {
     "divergence_factor":10000.0,
     "epochs":2,
     "eval_train_examples":1000,
-    "hidden":128,
     "lr":0.1,
     "model":"mlp",
+    "model.hidden":128,
     "model_definition":"flatten,
      dense 128 relu,
      dense classes",
@@ -79,15 +79,15 @@ fn a_base_alone_is_one_arm_with_all_defaults() {
 
 #[test]
 fn axes_multiply_in_the_order_of_the_file() {
-    let found = arms("[grid]\nlr = [0.1, 1]\nhidden = [16, 32]\n");
+    let found = arms("[grid]\nlr = [0.1, 1]\nmodel.hidden = [16, 32]\n");
     assert_eq!(found, ["lr=0.1 hidden=16", "lr=0.1 hidden=32", "lr=1 hidden=16", "lr=1 hidden=32"]);
     assert_eq!(arms("[grid]\nlr = { log = [1e-3, 10], points = 3 }\n"), ["lr=0.001", "lr=0.1", "lr=10"]);
-    assert_eq!(arms("[grid]\nhidden = { linear = [8, 24], points = 3 }\n"), ["hidden=8", "hidden=16", "hidden=24"]);
+    assert_eq!(arms("[grid]\nmodel.hidden = { linear = [8, 24], points = 3 }\n"), ["hidden=8", "hidden=16", "hidden=24"]);
 }
 
 #[test]
 fn zip_when_exclude_and_runs() {
-    assert_eq!(arms("[[zip]]\nhidden = [16, 32]\nmomentum = [0, 0.9]\n"), ["hidden=16 momentum=0", "hidden=32 momentum=0.9"]);
+    assert_eq!(arms("[[zip]]\nmodel.hidden = [16, 32]\nmomentum = [0, 0.9]\n"), ["hidden=16 momentum=0", "hidden=32 momentum=0.9"]);
     let base = BASE.replace("optimizer = \"sgd\"\n", "").replace("lr = 0.1\n", "");
     let grid = "
 [grid]
@@ -157,7 +157,7 @@ fn identity_is_content_not_place() {
         "other",
         "o.toml",
         &format!(
-            "{}[base]\nepochs = 2\nbatch_size = 8\nlr = 1e-1\noptimizer = \"sgd\"\nmodel = \"mlp\"\ndataset = \"toys\"\nhidden = 128\n",
+            "{}[base]\nepochs = 2\nbatch_size = 8\nlr = 1e-1\noptimizer = \"sgd\"\nmodel = {{ name = \"mlp\", hidden = 128 }}\ndataset = \"toys\"\n",
             STUDY.replace("why", "how")
         ),
         &toy(),
@@ -197,28 +197,28 @@ fn errors_say_what_where_and_what_would_be_right() {
         base("batch_size = 8", "batch_size = 0"),
         with("[grdi]\nlr = [1]\n"),
         with("[grid]\nlr = [0.1, 1]\n"),
-        with("[grid]\nhidden = 16\n"),
-        with("[grid]\nhidden = []\n"),
-        with("[grid]\nhidden = [16, 16]\n"),
-        with("[grid]\nhidden = { log = [0, 10], points = 3 }\n"),
-        with("[grid]\nhidden = { linear = [1, 2], points = 4 }\n"),
-        with("[grid]\nhidden = { linear = [1, 2], point = 4 }\n"),
+        with("[grid]\nmodel.hidden = 16\n"),
+        with("[grid]\nmodel.hidden = []\n"),
+        with("[grid]\nmodel.hidden = [16, 16]\n"),
+        with("[grid]\nmodel.hidden = { log = [0, 10], points = 3 }\n"),
+        with("[grid]\nmodel.hidden = { linear = [1, 2], points = 4 }\n"),
+        with("[grid]\nmodel.hidden = { linear = [1, 2], point = 4 }\n"),
         with("[grid]\nmomentum = { linear = [0, 2], points = 3 }\n"),
-        with("[[zip]]\nhidden = [16, 32]\nmomentum = [0]\n"),
-        with("[[when]]\nif = { optimizer = \"adam\" }\nset = { hidden = 3 }\n"),
+        with("[[zip]]\nmodel.hidden = [16, 32]\nmomentum = [0]\n"),
+        with("[[when]]\nif = { optimizer = \"adam\" }\nset = { model.hidden = 3 }\n"),
         with("[[when]]\nif = { optimizer = \"sgd\" }\n"),
-        with("[[exclude]]\nhidden = 64\n"),
-        with("[[runs]]\nhidden = 64\n[[exclude]]\nhidden = 64\n"),
+        with("[[exclude]]\nmodel.hidden = 64\n"),
+        with("[[runs]]\nmodel.hidden = 64\n[[exclude]]\nmodel.hidden = 64\n"),
         with("[[runs]]\nlr = 1\n"),
         base("lr = 0.1", "lr.x = 1"),
-        with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = 64\n"),
-        with("[grid]\nhidden = [16, 32]\n[[exclude]]\nhidden = [16, 32]\n"),
+        with("[grid]\nmodel.hidden = [16, 32]\n[[exclude]]\nmodel.hidden = 64\n"),
+        with("[grid]\nmodel.hidden = [16, 32]\n[[exclude]]\nmodel.hidden = [16, 32]\n"),
         with("[[runs]]\nbeta1 = 0.5\n"),
         with("[runs]\nlr = 1\n"),
         with("[replicates]\nseeds = 0\n"),
         with("[replicates]\nseeds = [1, 1]\n"),
         with("[replicates]\nseeds = 99999999\n"),
-        with("[grid]\nhidden = { linear = [1, 1000000], points = 1000000 }\n"),
+        with("[grid]\nmodel.hidden = { linear = [1, 1000000], points = 1000000 }\n"),
         BASE.to_owned(),
         with("").replace("[study]\n", "[study]\nmetric = \"test_accuracy\"\n"),
         with("").replace("[study]\n", "[study]\nmetric = \"accuracy\"\n"),
@@ -245,11 +245,11 @@ fn a_grid_is_counted_before_it_is_built() {
         "{STUDY}{BASE}[grid]\n{}{}{}",
         axis("momentum"),
         axis("validation_fraction"),
-        "hidden = { linear = [1, 1000], points = 1000 }\n"
+        "model.hidden = { linear = [1, 1000], points = 1000 }\n"
     );
     let error = parse_limited(&text, 1000).unwrap_err();
     assert!(error.message.starts_with("the grid has 1000000000 runs"), "{error}");
-    let seeds = format!("{STUDY}{BASE}[grid]\nhidden = [1, 2, 3]\n[replicates]\nseeds = 334\n");
+    let seeds = format!("{STUDY}{BASE}[grid]\nmodel.hidden = [1, 2, 3]\n[replicates]\nseeds = 334\n");
     assert!(parse_limited(&seeds, 1000).unwrap_err().message.contains("1002 runs (334 seeds each)"));
     assert!(parse_limited(&seeds, 1002).is_ok());
 }
@@ -264,7 +264,7 @@ proptest! {
     #[test]
     fn the_number_of_arms_is_the_product(a in 1usize..6, b in 1usize..6, seeds in 1usize..5) {
         let list = |n: usize| (1..=n).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
-        let text = format!("{STUDY}{}[grid]\nlr = [{}]\nhidden = [{}]\n[replicates]\nseeds = {seeds}\n", BASE.replace("lr = 0.1\n", ""), list(a), list(b));
+        let text = format!("{STUDY}{}[grid]\nlr = [{}]\nmodel.hidden = [{}]\n[replicates]\nseeds = {seeds}\n", BASE.replace("lr = 0.1\n", ""), list(a), list(b));
         let study = parse(&text).unwrap();
         prop_assert_eq!((study.arms.len(), study.runs().count()), (a * b, a * b * seeds));
         let ids: std::collections::BTreeSet<String> = study.runs().map(|(_, r)| r.id).collect();

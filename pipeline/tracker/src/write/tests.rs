@@ -10,7 +10,7 @@ pub(crate) fn study() -> Study {
     let arm = |lr: f64| {
         let mut config = Config::default();
         config.insert("lr", Value::Float(lr));
-        Arm { label: format!("lr={lr}"), axes: vec![("lr".into(), Value::Float(lr))], config }
+        Arm { label: format!("lr={lr}"), axes: vec![("lr".into(), Value::Float(lr))], config, graph: None }
     };
     Study {
         name: "s".into(),
@@ -26,11 +26,11 @@ pub(crate) fn study() -> Study {
 }
 
 fn step(step: u64, loss: f64) -> Step {
-    Step { step, epoch: 1, examples: step * 8, loss, accuracy: 0.5, lr: 0.1, grad_norm: 2.0 * loss, elapsed_ms: step as f64 }
+    Step { step, epoch: 1, examples: step * 8, loss, accuracy: Some(0.5), lr: 0.1, grad_norm: 2.0 * loss, elapsed_ms: step as f64 }
 }
 
 fn eval(step: u64, split: Split, loss: f64, accuracy: f64) -> Eval {
-    Eval { step, epoch: step, split, examples: 10, loss, accuracy, elapsed_ms: step as f64 }
+    Eval { step, epoch: step, split, examples: 10, loss, accuracy: Some(accuracy), noise_scale: None, elapsed_ms: step as f64 }
 }
 
 fn facts() -> Facts {

@@ -3,7 +3,9 @@
 
 mod along_axis;
 mod best_arm;
+pub(super) mod checks;
 mod collapsed;
+mod identical;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -16,10 +18,23 @@ use crate::table::escape;
 
 /// One sentence or a few for each finding.
 pub(super) fn of(a: &Analysis<'_>) -> Result<Vec<String>, Error> {
-    let mut findings = vec![best_arm::finding(a)];
+    let mut findings = vec![];
+    if a.is_check() {
+        findings.extend(checks::finding(a));
+        return Ok(findings);
+    }
+    findings.push(if a.mixes_surfaces() {
+        "No arm is called best: heights of different surfaces say nothing about each other.".into()
+    } else {
+        best_arm::finding(a)
+    });
+    findings.extend(checks::finding(a));
+    findings.extend(identical::finding(a));
     findings.extend(diverged(a));
     findings.extend(collapsed::finding(a));
-    findings.extend(targets::findings(a)?);
+    if !a.mixes_surfaces() {
+        findings.extend(targets::findings(a)?);
+    }
     findings.extend(along_axis::findings(a));
     Ok(findings)
 }
