@@ -234,15 +234,15 @@ pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for choice in &catalog.vocabulary().datasets {
         writeln!(out, "{}: {}", choice.name, choice.doc)?;
-        match catalog.dataset(choice.name) {
+        match catalog.dataset_named(choice.name) {
             Ok(d) => {
-                let [h, w, c] = d.shape;
                 writeln!(
                     out,
-                    "  here: {} training and {} test images of {c}×{h}×{w}, {} classes, SHA-256 {}",
+                    "  here: {} training and {} test examples of {}, {} classes, SHA-256 {}",
                     d.train.labels.len(),
                     d.test.labels.len(),
-                    d.classes,
+                    output::shape(&d.shape),
+                    d.classes(),
                     d.checksum
                 )?;
             }

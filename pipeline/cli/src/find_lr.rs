@@ -35,7 +35,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     };
     let config = range_test(arm, args);
     let run = RunSpec { id: config.run_id(args.seed), seed: args.seed, config };
-    let dataset = run.config.text("dataset").ok().map(|name| catalog.dataset(name)).transpose()?;
+    let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     if !quiet {
         tell(&format!("{} steps of {} · {}, the rate rising from {} to {}", args.steps, study.name, arm.label, args.from, args.to));

@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use engine::Catalog;
-use spec::grid::Catalog as _;
+use spec::grid::{Catalog as _, NoDataset};
 use spec::model::Library;
-use spec::{Limits, Study, Vocabulary};
+use spec::{Config, Limits, Study, Vocabulary};
 
 use crate::error::Expected;
+use crate::output;
 
 /// A grid file has no business being larger than this.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads the given grid files, or every `experiments/*.toml`.
+/// Reads the given grid files, or every `experiments/*.toml` whose data is here.
 pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Result<Vec<Study>> {
     let found;
+    let all = paths.is_empty();
     let paths = if paths.is_empty() {
         found = in_folder(Path::new("experiments"))?;
         &found[..]
@@ -43,7 +45,14 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
                 new.insert(WithModels { catalog, vocabulary })
             }
         };
-        studies.push(Study::parse(&name, &path.display().to_string(), &text, here, limits)?);
+        match Study::parse(&name, &path.display().to_string(), &text, here, limits) {
+            Ok(study) => studies.push(study),
+            Err(e) if all && e.is_missing_data => output::tell(&format!("{name} is skipped: {}", e.message)),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if studies.is_empty() {
+        return Err(Expected::NothingSelected("no study has its data here".to_owned()).into());
     }
     Ok(studies)
 }
@@ -59,8 +68,8 @@ impl spec::grid::Catalog for WithModels<'_> {
         &self.vocabulary
     }
 
-    fn dataset_checksum(&self, dataset: &str) -> Result<String, String> {
-        self.catalog.dataset_checksum(dataset)
+    fn dataset_checksum(&self, config: &Config) -> Result<String, NoDataset> {
+        self.catalog.dataset_checksum(config)
     }
 }
 

@@ -129,6 +129,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `28×28×1`
+pub fn shape(sizes: &[usize]) -> String {
+    sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

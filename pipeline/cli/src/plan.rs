@@ -93,7 +93,7 @@ impl Planned {
                     continue;
                 }
                 if !facts.contains_key(&arm.label) {
-                    let dataset = run.config.text("dataset").ok().map(|name| catalog.dataset(name)).transpose()?;
+                    let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
                     let fitting = engine::facts(&run.config, dataset.as_deref(), &device)
                         .map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
                     facts.insert(arm.label.clone(), (dataset, fitting));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use spec::Vocabulary;
+use spec::grid::NoDataset;
+use spec::{Config, Vocabulary};
 
 use crate::data::{self, DataError, Dataset};
 use crate::{optim, schedule};
@@ -22,18 +23,33 @@ impl Catalog {
         Catalog { vocabulary: Vocabulary::new(data::choices(), optim::choices(), schedule::choices()), data_dir, loaded: Mutex::default() }
     }
 
-    /// A dataset, read on first use.
+    /// The dataset that a configuration names, read on first use.
     ///
     /// # Errors
     /// When it is not there, or a file is not what it should be.
-    pub fn dataset(&self, name: &str) -> Result<Arc<Dataset>, DataError> {
+    pub fn dataset(&self, config: &Config) -> Result<Arc<Dataset>, DataError> {
+        let name = config.text("dataset").unwrap_or_default();
+        let keys = self.vocabulary.datasets.iter().filter(|c| c.name == name).flat_map(|c| &c.keys);
+        let id = keys.fold(name.to_owned(), |id, key| format!("{id} {}={:?}", key.name, config.get(key.name)));
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dataset) = loaded.get(name) {
+        if let Some(dataset) = loaded.get(&id) {
             return Ok(Arc::clone(dataset));
         }
-        let dataset = Arc::new(data::load(name, self.data_dir.as_ref())?);
-        loaded.insert(name.to_owned(), Arc::clone(&dataset));
+        let dataset = Arc::new(data::load(config, self.data_dir.as_deref())?);
+        loaded.insert(id, Arc::clone(&dataset));
         Ok(dataset)
+    }
+
+    /// The dataset of that name with its default settings.
+    ///
+    /// # Errors
+    /// As above, and when there is no such dataset.
+    pub fn dataset_named(&self, name: &str) -> Result<Arc<Dataset>, DataError> {
+        let Some(choice) = self.vocabulary.datasets.iter().find(|c| c.name == name) else {
+            let known: Vec<&str> = self.vocabulary.datasets.iter().map(|c| c.name).collect();
+            return Err(DataError::Unknown { name: name.to_owned(), known: known.join(", ") });
+        };
+        self.dataset(&data::defaults(choice))
     }
 }
 
@@ -42,7 +58,7 @@ impl spec::grid::Catalog for Catalog {
         &self.vocabulary
     }
 
-    fn dataset_checksum(&self, dataset: &str) -> Result<String, String> {
-        self.dataset(dataset).map(|d| d.checksum.clone()).map_err(|e| e.to_string())
+    fn dataset_checksum(&self, config: &Config) -> Result<String, NoDataset> {
+        self.dataset(config).map(|d| d.checksum.clone()).map_err(|e| NoDataset::from(&e))
     }
 }

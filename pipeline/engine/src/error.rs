@@ -11,6 +11,8 @@ pub enum Error {
     /// A configuration that names things which don't fit together.
     #[error("{0}")]
     Mismatch(String),
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
     /// The storage of the results has failed; the sweep can't go on.

@@ -4,6 +4,8 @@
 //! independent sub-streams, so that the order of epoch 7 is known without drawing epochs 1 to 6. Everything is made from
 //! integers and exactly rounded operations; candle's own CPU generator can't be seeded and is not used.
 
+use std::f64::consts::TAU;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -21,6 +23,10 @@ pub(crate) enum Purpose {
     GradientNoise,
     /// Random matrices.
     Matrix,
+    /// Synthetic examples.
+    Examples,
+    /// What is done to a training example before it is learned from; index = examples trained on before this one.
+    Augment,
     /// Which numbers the layer of this number drops; index = examples trained on before this one.
     Dropout(u64),
 }
@@ -36,6 +42,8 @@ impl Stream {
             Purpose::Split => "split",
             Purpose::GradientNoise => "gradient noise",
             Purpose::Matrix => "matrix",
+            Purpose::Examples => "examples",
+            Purpose::Augment => "augment",
             Purpose::Dropout(_) => "dropout",
         };
         let mut key = Sha256::new().chain_update(b"pipeline stream 1\0").chain_update(name).chain_update(seed.to_le_bytes());
@@ -63,7 +71,7 @@ impl Stream {
 
     /// Uniform in 0..n without bias (Lemire 2019, *Fast random integer generation in an interval*); `n` must be positive.
     #[expect(clippy::cast_possible_truncation, reason = "the low and the high half of a product are wanted")]
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         let threshold = n.wrapping_neg() % n;
         loop {
             let product = u128::from(self.0.next_u64()) * u128::from(n);
@@ -71,6 +79,13 @@ impl Stream {
                 return (product >> 64) as u64;
             }
         }
+    }
+
+    /// Two independent standard normal numbers (Box & Muller 1958).
+    pub(crate) fn normal_pair(&mut self) -> [f64; 2] {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        let (sin, cos) = (TAU * self.unit()).sin_cos();
+        [radius * cos, radius * sin]
     }
 
     /// A random order of 0..n (Fisher–Yates).

@@ -1,6 +1,5 @@
 //! Descent on an analytic surface z = f(x, y): the same optimizers and records as a training, with the path besides.
 
-use std::f64::consts::TAU;
 use std::time::Instant;
 
 use spec::record::{Eval, Facts, Outcome, Position, Sink, Step};
@@ -57,7 +56,7 @@ pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Erro
     for step in 1..=facts.planned_steps {
         let mut gradient = surface.gradient(at);
         if noise > 0.0 {
-            let normal = normal_pair(run.seed, step);
+            let normal = Stream::new(Purpose::GradientNoise, run.seed, step).normal_pair();
             gradient = [gradient[0] + noise * normal[0], gradient[1] + noise * normal[1]];
         }
         let grad_norm = gradient[0].hypot(gradient[1]);
@@ -82,14 +81,6 @@ pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Erro
 fn update(optimizer: &dyn Optimizer, at: &mut [f64; 2], gradient: [f64; 2], states: &mut [[f64; 2]]) {
     let mut open: Vec<&mut [f64]> = states.iter_mut().map(<[f64; 2]>::as_mut_slice).collect();
     Apply::<f64>::apply(optimizer, at, &gradient, &mut open);
-}
-
-/// Two independent standard normal numbers for a step (Box & Muller 1958).
-fn normal_pair(seed: u64, step: u64) -> [f64; 2] {
-    let mut stream = Stream::new(Purpose::GradientNoise, seed, step);
-    let radius = (-2.0 * (1.0 - stream.unit()).ln()).sqrt();
-    let (sin, cos) = (TAU * stream.unit()).sin_cos();
-    [radius * cos, radius * sin]
 }
 
 #[cfg(test)]
@@ -135,6 +126,10 @@ mod tests {
         // Above 2/κ it diverges.
         let (ending, memory) = descent(0.2);
         assert_eq!((ending.outcome, ending.steps), (Outcome::Diverged, memory.steps.len() as u64));
+    }
+
+    fn normal_pair(seed: u64, step: u64) -> [f64; 2] {
+        Stream::new(Purpose::GradientNoise, seed, step).normal_pair()
     }
 
     #[test]

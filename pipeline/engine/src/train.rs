@@ -6,7 +6,7 @@ use candle_core::Device;
 use spec::record::{Eval, Facts, Measurement, Outcome, Sink, Step};
 use spec::{Config, RunSpec, Split, model};
 
-use crate::data::{Dataset, Division, Part};
+use crate::data::{Augment, Dataset, Division, Part, Scale};
 use crate::device;
 use crate::error::Error;
 use crate::feature_maps;
@@ -50,7 +50,7 @@ impl Plan {
         // From the text alone: a run in the database can be trained again without the model's file.
         let graph: model::Graph =
             config.text("model_definition")?.parse().map_err(|e: model::NoDefinition| Error::Mismatch(e.to_string()))?;
-        let structure = Structure::new(&graph, &dataset.shape, dataset.classes)?;
+        let structure = Structure::new(&graph, &dataset.shape, dataset.classes())?;
         let division = dataset.divide(config)?;
         let examples = division.train.len();
         let batch_size = config.optional_count("batch_size").unwrap_or(examples);
@@ -70,6 +70,7 @@ impl Plan {
                 "warmup_steps = {warmup}, but there are only {steps} steps; the rate would never reach lr"
             )));
         }
+        Augment::new(config, dataset, 0)?;
         let eval_batch = (EVAL_ACTIVATIONS / structure.activations()).clamp(1, EVAL_BATCH);
         let parts = config.optional_count("accumulate").unwrap_or(1);
         if parts > batch_size {
@@ -125,7 +126,7 @@ pub(crate) fn train(
     let plan = Plan::new(config, dataset, device)?;
     let schedule = Schedule::new(config, plan.steps)?;
     let mut optimizer = optim::new(config)?;
-    let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes)?;
+    let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes())?;
     let smoothing = config.float_or("label_smoothing", 0.0);
     let mut network = network::new(structure, run.seed, device, device::path(device), &*optimizer, smoothing)?;
     let given = threads();
@@ -136,7 +137,18 @@ pub(crate) fn train(
     if learning.ema_decay.is_some() {
         network.save(Slot::Average)?;
     }
-    let mut training = Training { dataset, plan: &plan, learning, network, labels: vec![], clock: Clock::default() };
+    let augment = Augment::new(config, dataset, run.seed)?;
+    let mut training = Training {
+        dataset,
+        plan: &plan,
+        learning,
+        network,
+        scale: dataset.scale(config),
+        augment,
+        turns: 0,
+        labels: vec![],
+        clock: Clock::default(),
+    };
     let mut best = config.optional_count("patience").map(|patience| Best::new(patience, config.float_or("min_improvement", 0.0)));
     training.evaluate_epoch(0, sink, best.as_mut())?;
 
@@ -283,14 +295,38 @@ struct Training<'a> {
     plan: &'a Plan,
     learning: Learning,
     network: Box<dyn Network>,
+    scale: Scale,
+    augment: Option<Augment>,
+    /// Examples that were augmented.
+    turns: u64,
     labels: Vec<u32>,
     clock: Clock,
 }
 
 impl Training<'_> {
-    /// Sum of losses and number of hits over a batch; `training` keeps what the backward pass needs.
+    /// Sum of losses and number of hits over a batch to learn from, changed as the configuration asks.
+    fn learn_from(&mut self, indices: &[u32]) -> Result<Loss, Error> {
+        let Some(augment) = &self.augment else { return self.forward(&self.dataset.train, indices, true) };
+        let (len, part) = (self.dataset.example_len(), &self.dataset.train);
+        let mut changed = vec![];
+        for (numbers, &i) in self.network.input(indices.len()).chunks_exact_mut(len).zip(indices) {
+            augment.apply(&part.examples[i as usize * len..][..len], self.turns, &mut changed);
+            self.turns += 1;
+            self.scale.apply(&changed, numbers);
+        }
+        self.labels.clear();
+        self.labels.extend(indices.iter().map(|i| u32::from(part.labels[*i as usize])));
+        Ok(self.network.forward(&self.labels, true)?)
+    }
+
+    /// Sum of losses and number of hits over a batch as it is; `training` keeps what the backward pass needs.
     fn forward(&mut self, part: &Part, indices: &[u32], training: bool) -> Result<Loss, Error> {
-        self.dataset.gather(part, indices, self.network.input(indices.len()), &mut self.labels);
+        let len = self.dataset.example_len();
+        for (numbers, &i) in self.network.input(indices.len()).chunks_exact_mut(len).zip(indices) {
+            self.scale.apply(&part.examples[i as usize * len..][..len], numbers);
+        }
+        self.labels.clear();
+        self.labels.extend(indices.iter().map(|i| u32::from(part.labels[*i as usize])));
         Ok(self.network.forward(&self.labels, training)?)
     }
 
@@ -298,10 +334,9 @@ impl Training<'_> {
     /// gradients kept; else each is used and forgotten on the way back.
     fn step(&mut self, indices: &[u32], lr: f64, optimizer: &mut dyn Optimizer, limit: f64) -> Result<Taken, Error> {
         let n = indices.len() as f64;
-        let dataset = self.dataset;
         let (mut sum, mut correct) = (0.0, 0);
         if self.learning.parts == 1 && self.learning.clip_norm.is_none() {
-            let loss = self.forward(&dataset.train, indices, true)?;
+            let loss = self.learn_from(indices)?;
             (sum, correct) = (loss.sum, loss.correct);
             let diverged = divergence(sum / n, limit);
             let learn = if diverged.is_none() {
@@ -317,7 +352,7 @@ impl Training<'_> {
             return Ok(Taken { loss: sum / n, accuracy: f64::from(correct) / n, grad_norm, diverged });
         }
         for part in indices.chunks(indices.len().div_ceil(self.learning.parts)) {
-            let loss = self.forward(&dataset.train, part, true)?;
+            let loss = self.learn_from(part)?;
             sum += loss.sum;
             correct += loss.correct;
             self.network.backward(Learn::Gather { share: part.len() as f64 / n })?;
@@ -446,7 +481,7 @@ impl Training<'_> {
     fn draw_feature_maps(&mut self, layer: usize, sink: &mut dyn Sink) -> Result<(), Error> {
         let dataset = self.dataset;
         self.forward(&dataset.test, &[0], false)?;
-        let shapes = Structure::new(&self.plan.graph, &dataset.shape, dataset.classes)?.into_shapes();
+        let shapes = Structure::new(&self.plan.graph, &dataset.shape, dataset.classes())?.into_shapes();
         for (number, name) in [(0, "input".to_owned()), (layer, format!("layer {layer}"))] {
             feature_maps::pictures(&name, &shapes[number], &self.network.output_of(number)?, sink)?;
         }

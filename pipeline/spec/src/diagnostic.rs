@@ -13,7 +13,9 @@ pub struct Diagnostic {
     /// 1-based, counted in characters.
     pub column: usize,
     pub help: Option<String>,
-    source_line: String,
+    /// Nothing is wrong with the file, but a dataset that it names is not there.
+    pub is_missing_data: bool,
+    source_line: Box<str>,
     width: usize,
 }
 
@@ -40,8 +42,9 @@ impl Source<'_> {
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
             help: None,
+            is_missing_data: false,
             // A tab is one caret wide only if it is printed as one space.
-            source_line: self.text[line_start..line_end].trim_end().replace('\t', " "),
+            source_line: self.text[line_start..line_end].trim_end().replace('\t', " ").into(),
             width: self.text[start..shown.max(start)].chars().count().max(1),
         }
     }
@@ -57,6 +60,11 @@ impl Source<'_> {
 }
 
 impl Diagnostic {
+    #[must_use]
+    pub(crate) fn missing_data(self) -> Self {
+        Diagnostic { is_missing_data: true, ..self }
+    }
+
     /// Adds what would be right.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

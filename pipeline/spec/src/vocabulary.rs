@@ -320,6 +320,37 @@ fn classification_keys() -> Vec<Key> {
             0,
             "seed of the validation split; the same for all replicates, so that they are compared on the same images",
         ),
+        Key::neutral(
+            "normalize",
+            words(&["standard", "unit", "channel"]),
+            Value::Text("standard".into()),
+            "scale of the inputs: mean 0 and deviation 1 over the training part, 0 to 1, or mean 0 and deviation 1 in each channel",
+        ),
+        Key::neutral("augment_flip", Kind::Bool, Value::Bool(false), "mirror every second training image, left to right"),
+        Key::neutral(
+            "augment_crop",
+            Kind::Int(0..=1024),
+            Value::Int(0),
+            "put so many black pixels around each training image and cut a window of its size from that",
+        ),
+        Key::neutral(
+            "augment_rotate",
+            Kind::Float(0.0..=180.0),
+            Value::Float(0.0),
+            "rotate each training image by an angle up to so many degrees, either way",
+        ),
+        Key::neutral(
+            "augment_noise",
+            Kind::Float(0.0..=1.0),
+            Value::Float(0.0),
+            "add normal noise of this deviation to each training example, whose numbers go from 0 to 1 here",
+        ),
+        Key::neutral(
+            "augment_cutout",
+            Kind::Int(0..=1024),
+            Value::Int(0),
+            "hide a square of this side in each training image, at a place that changes",
+        ),
         Key::int("eval_train_examples", 1..=1_000_000_000, 1000, "how many training examples the evaluation after each epoch reads"),
         Key::neutral(
             "accumulate",

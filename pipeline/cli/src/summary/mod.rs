@@ -14,7 +14,7 @@ use tracker::query::{Answer, Cell};
 
 use crate::args::{Format, Summary, SummaryFormat};
 use crate::error::Expected;
-use crate::output;
+use crate::output::{self, shape};
 
 /// What a model is built for if neither it nor the command line says so: a Fashion-MNIST image.
 const DEFAULT_INPUT: ([usize; 3], usize) = ([28, 28, 1], 10);
@@ -107,15 +107,10 @@ fn scalar(text: &str) -> Value {
 
 /// Shape of an example and number of classes: as asked for, else the dataset's, else the model's own.
 fn input(model: &Model, args: &Summary) -> Result<(Vec<usize>, usize)> {
-    let dataset = args.dataset.as_ref().map(|name| Catalog::new(args.data_dir.clone()).dataset(name)).transpose()?;
+    let dataset = args.dataset.as_ref().map(|name| Catalog::new(args.data_dir.clone()).dataset_named(name)).transpose()?;
     let own = (model.input.clone().unwrap_or_else(|| DEFAULT_INPUT.0.to_vec()), model.classes.unwrap_or(DEFAULT_INPUT.1));
-    let (shape, classes) = dataset.map_or(own, |d| (d.shape.to_vec(), d.classes));
+    let (shape, classes) = dataset.map_or(own, |d| (d.shape.clone(), d.classes()));
     Ok((args.input.as_ref().map_or(shape, |s| s.0.clone()), args.classes.map_or(classes, usize::from)))
-}
-
-/// `28×28×1`
-fn shape(sizes: &[usize]) -> String {
-    sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
 }
 
 fn table(rows: &[LayerRow], with_totals: bool) -> Answer {

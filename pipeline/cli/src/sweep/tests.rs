@@ -28,10 +28,10 @@ seeds = 3
 fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
     let catalog = Catalog::new(None);
     let study = Study::parse("s", "s.toml", GRID, &catalog, spec::Limits::default()).unwrap();
-    let good = catalog.dataset("fashion-mnist-mini").unwrap();
+    let good = catalog.dataset_named("fashion-mnist-mini").unwrap();
     // A dataset whose images are missing makes the loader panic; it is put in place behind the checks.
-    let mut broken = engine::data::load("fashion-mnist-mini", None).unwrap();
-    broken.train.images.clear();
+    let mut broken = engine::data::load(&study.arms[0].config, None).unwrap();
+    broken.train.examples.clear();
     let broken = Arc::new(broken);
     let device = engine::device::Device::Cpu;
     let facts = engine::facts(&study.arms[0].config, Some(&good), &device).unwrap();

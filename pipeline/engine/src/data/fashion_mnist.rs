@@ -18,6 +18,8 @@ const FULL: &str = "fashion-mnist";
 const FILES: [&str; 4] =
     ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"];
 
+const CLASSES: [&str; 10] = ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
+
 macro_rules! embedded {
     ($name:literal) => {
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/data/fashion-mnist-mini/", $name))
@@ -45,7 +47,7 @@ pub(super) fn load_mini() -> Result<Dataset, DataError> {
 }
 
 /// Reads the four files from the first place that has them.
-pub(super) fn load(data_dir: Option<&PathBuf>) -> Result<Dataset, DataError> {
+pub(super) fn load(data_dir: Option<&Path>) -> Result<Dataset, DataError> {
     let places = places(data_dir, std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from), std::env::home_dir());
     let Some(place) = places.iter().find(|p| p.join(FILES[0]).is_file()) else {
         return Err(DataError::NotFound {
@@ -65,10 +67,10 @@ fn open_file(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 /// Where the full set may be: `--data-dir` (itself or its subfolder), the cache directory, Debian's package.
-fn places(data_dir: Option<&PathBuf>, cache: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
+fn places(data_dir: Option<&Path>, cache: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
     let mut places = vec![];
     if let Some(dir) = data_dir {
-        places.extend([dir.join(FULL), dir.clone()]);
+        places.extend([dir.join(FULL), dir.to_path_buf()]);
     }
     if let Some(cache) = cache.or_else(|| Some(home?.join(".cache"))) {
         places.push(cache.join("pipeline").join(FULL));
@@ -100,12 +102,9 @@ fn assemble(name: &'static str, file: impl Fn(usize) -> Result<Idx, DataError>) 
         if images.len() != labels.len() * 784 {
             return Err(wrong(format!("has {} images, but there are {} labels", sizes[0], labels.len())));
         }
-        if let Some(label) = labels.iter().find(|l| **l > 9) {
-            return Err(wrong(format!("has a label {label}; labels go from 0 to 9")));
-        }
-        Ok(Part { images, labels })
+        Ok(Part { examples: images, labels })
     };
-    Ok(Dataset::new(name, [28, 28, 1], 10, part(0)?, part(2)?))
+    Dataset::new(name, &[28, 28, 1], CLASSES.map(str::to_owned).to_vec(), part(0)?, part(2)?)
 }
 
 #[cfg(test)]

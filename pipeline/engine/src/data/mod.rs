@@ -1,18 +1,27 @@
-//! Datasets: images with labels, read whole into memory as bytes.
+//! Datasets: examples with labels, read whole into memory as bytes.
 //!
 //! To add one: a file here with `NAME`, `choice()` and `load()`, and an arm in [`choices`] and [`load`].
 
+mod augment;
+mod clips;
 mod fashion_mnist;
 mod idx;
+mod normalize;
+mod signals;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use spec::grid::NoDataset;
 use spec::{Choice, Config};
 
 use crate::error::Error;
-use crate::kernel::vectorized;
 use crate::random::{Purpose, Stream};
+
+pub(crate) use augment::Augment;
+pub use augment::augmented;
+pub(crate) use normalize::Scale;
+use normalize::Statistics;
 
 /// Why a dataset can't be read: which file, what is wrong, what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -21,32 +30,41 @@ pub enum DataError {
     File { place: String, what: String },
     #[error("the dataset `{name}` was not found; {hint}\n  looked in: {}", looked.join(", "))]
     NotFound { name: String, hint: String, looked: Vec<String> },
+    #[error("there is no dataset `{name}`; there are {known}")]
+    Unknown { name: String, known: String },
 }
 
-/// Images of one size with a label each.
+impl From<&DataError> for NoDataset {
+    fn from(error: &DataError) -> Self {
+        NoDataset { message: error.to_string(), is_missing: matches!(error, DataError::NotFound { .. }) }
+    }
+}
+
+/// Examples of one shape with a label each.
 #[derive(Debug)]
 pub struct Part {
-    /// `labels.len()` images of height · width · channels bytes, channels last.
-    pub images: Vec<u8>,
+    /// `labels.len()` examples, as many bytes each as the dataset's shape says, channels last.
+    pub examples: Vec<u8>,
     pub labels: Vec<u8>,
 }
 
 /// A dataset in memory.
 #[derive(Debug)]
 pub struct Dataset {
-    pub name: &'static str,
-    /// SHA-256 over sizes, images and labels: part of the identity of every run.
+    pub name: String,
+    /// SHA-256 over sizes, examples and labels: part of the identity of every run.
     pub checksum: String,
-    /// Height, width, channels.
-    pub shape: [usize; 3],
-    pub classes: usize,
+    /// Of an example, channels last: \[height, width, channels\] for images, \[frames, height, width, channels\] for clips,
+    /// \[length, channels\] for signals.
+    pub shape: Vec<usize>,
+    /// A name for each label.
+    pub class_names: Vec<String>,
     /// What the training and validation splits are cut from.
     pub train: Part,
     /// Only read for the final evaluation.
     pub test: Part,
-    /// Mean and standard deviation of the training part's pixels, on a scale of 0 to 1.
-    mean: f64,
-    deviation: f64,
+    /// Of the training part.
+    statistics: Statistics,
 }
 
 /// Which examples of the training part a run trains on and which it validates on.
@@ -58,38 +76,78 @@ pub struct Division {
 
 /// The datasets that a grid file can name.
 pub fn choices() -> Vec<Choice> {
-    vec![fashion_mnist::mini_choice(), fashion_mnist::choice()]
+    vec![fashion_mnist::mini_choice(), fashion_mnist::choice(), signals::choice(), clips::choice()]
 }
 
-/// Reads a dataset; `data_dir` is where to look first.
+/// Reads the dataset that a configuration names; `data_dir` is where to look first.
 ///
 /// # Errors
 /// When it is not there, or a file is not what it should be.
-pub fn load(name: &str, data_dir: Option<&PathBuf>) -> Result<Dataset, DataError> {
-    match name {
+pub fn load(config: &Config, data_dir: Option<&Path>) -> Result<Dataset, DataError> {
+    match config.text("dataset").unwrap_or_default() {
         fashion_mnist::MINI => fashion_mnist::load_mini(),
+        signals::NAME => signals::load(config),
+        clips::NAME => clips::load(config),
         _ => fashion_mnist::load(data_dir),
     }
 }
 
+/// The configuration of a dataset with its defaults, as far as it has any.
+pub fn defaults(choice: &Choice) -> Config {
+    let mut config = Config::default();
+    config.insert("dataset", spec::Value::Text(choice.name.into()));
+    for key in &choice.keys {
+        if let Some(value) = key.default.value() {
+            config.insert(key.name, value.clone());
+        }
+    }
+    config
+}
+
 impl Dataset {
-    fn new(name: &'static str, shape: [usize; 3], classes: usize, train: Part, test: Part) -> Self {
+    /// # Errors
+    /// When there are no training examples, or what the parts hold is not what the shape and the labels say.
+    pub(crate) fn new(name: &str, shape: &[usize], class_names: Vec<String>, train: Part, test: Part) -> Result<Self, DataError> {
+        let wrong = |what: String| DataError::File { place: name.to_owned(), what };
+        let len: usize = shape.iter().product();
+        if train.labels.is_empty() || class_names.is_empty() || class_names.len() > 256 {
+            let (n, classes) = (train.labels.len(), class_names.len());
+            return Err(wrong(format!("has {n} training examples of {classes} classes; expected at least one, of 1 to 256 classes")));
+        }
+        for part in [&train, &test] {
+            if part.examples.len() != part.labels.len() * len {
+                let (bytes, n) = (part.examples.len(), part.labels.len());
+                return Err(wrong(format!("has {bytes} bytes for {n} examples of {len} bytes")));
+            }
+            if let Some(label) = part.labels.iter().find(|l| usize::from(**l) >= class_names.len()) {
+                return Err(wrong(format!("has a label {label}; labels go from 0 to {}", class_names.len() - 1)));
+            }
+        }
         let mut hash = Sha256::new();
         for part in [&train, &test] {
-            for size in [part.labels.len(), shape[2], shape[0], shape[1], classes] {
-                hash.update((size as u64).to_le_bytes());
+            for size in [&[part.labels.len()], shape, &[class_names.len()]].into_iter().flatten() {
+                hash.update((*size as u64).to_le_bytes());
             }
-            hash.update(&part.images);
+            hash.update(&part.examples);
             hash.update(&part.labels);
         }
+        let statistics = Statistics::new(&train.examples, *shape.last().unwrap_or(&1));
         let checksum = spec::hex(&hash.finalize());
-        let (mean, deviation) = pixel_statistics(&train.images);
-        Dataset { name, checksum, shape, classes, train, test, mean, deviation }
+        Ok(Dataset { name: name.to_owned(), checksum, shape: shape.to_vec(), class_names, train, test, statistics })
     }
 
-    /// Bytes per image.
-    pub fn image_len(&self) -> usize {
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// Bytes per example.
+    pub fn example_len(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// What turns bytes into the numbers that a network sees, as a configuration has it.
+    pub(crate) fn scale(&self, config: &Config) -> Scale {
+        self.statistics.scale(config.text("normalize").unwrap_or("standard"))
     }
 
     /// The seeded division that a configuration asks for.
@@ -100,10 +158,10 @@ impl Dataset {
     /// When there are fewer examples than the configuration asks for.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count below 2^32")]
     pub fn divide(&self, config: &Config) -> Result<Division, Error> {
-        let n = u32::try_from(self.train.labels.len()).map_err(|_| Error::Mismatch("more than 2^32 images".into()))?;
+        let n = u32::try_from(self.train.labels.len()).map_err(|_| Error::Mismatch("more than 2^32 examples".into()))?;
         let held_out = (self.train.labels.len() as f64 * config.float("validation_fraction")?).round() as usize;
         if held_out == 0 && config.float("validation_fraction")? > 0.0 {
-            return Err(Error::Mismatch(format!("validation_fraction leaves no image of {} for validation", self.name)));
+            return Err(Error::Mismatch(format!("validation_fraction leaves no example of {} for validation", self.name)));
         }
         let mut order = Stream::new(Purpose::Split, config.count("split_seed")? as u64, 0).permutation(n);
         let mut train = order.split_off(held_out);
@@ -119,48 +177,7 @@ impl Dataset {
         }
         Ok(Division { train, validation: order })
     }
-
-    /// Writes images as numbers with mean 0 and deviation 1 (over the training part) into `pixels`, and replaces `labels` by
-    /// their labels.
-    ///
-    /// # Panics
-    /// If `pixels` has not the size of so many images, or an index is none of an image.
-    #[expect(clippy::cast_possible_truncation, reason = "pixels in single precision are meant")]
-    pub fn gather(&self, part: &Part, indices: &[u32], pixels: &mut [f32], labels: &mut Vec<u32>) {
-        let scale = (1.0 / (255.0 * self.deviation)) as f32;
-        let shift = (-self.mean / self.deviation) as f32;
-        let len = self.image_len();
-        assert_eq!(pixels.len(), indices.len() * len, "room for every pixel");
-        labels.clear();
-        labels.extend(indices.iter().map(|i| u32::from(part.labels[*i as usize])));
-        vectorized(
-            #[inline(always)]
-            || {
-                for (pixels, &i) in pixels.chunks_exact_mut(len).zip(indices) {
-                    let image = &part.images[i as usize * len..(i as usize + 1) * len];
-                    for (pixel, byte) in pixels.iter_mut().zip(image) {
-                        *pixel = f32::from(*byte) * scale + shift;
-                    }
-                }
-            },
-        );
-    }
-}
-
-/// Mean and standard deviation of bytes on a scale of 0 to 1, from exact integer sums.
-fn pixel_statistics(bytes: &[u8]) -> (f64, f64) {
-    let (mut sum, mut squares) = (0u64, 0u64);
-    for b in bytes {
-        sum += u64::from(*b);
-        squares += u64::from(*b) * u64::from(*b);
-    }
-    let n = bytes.len().max(1) as f64;
-    let mean = sum as f64 / n;
-    let variance = (squares as f64 / n - mean * mean).max(0.0);
-    // A dataset of one colour has no deviation to divide by.
-    let deviation = if variance > 0.0 { variance.sqrt() } else { 255.0 };
-    (mean / 255.0, deviation / 255.0)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

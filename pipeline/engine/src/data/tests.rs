@@ -9,6 +9,11 @@ use spec::Value;
 use super::idx::Source;
 use super::*;
 
+/// The embedded set.
+pub(crate) fn mini() -> Dataset {
+    load(&defaults(&fashion_mnist::mini_choice()), None).unwrap()
+}
+
 fn gz(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(content).unwrap();
@@ -61,15 +66,16 @@ proptest! {
 
 #[test]
 fn the_embedded_set_is_whole_and_balanced() {
-    let set = load(fashion_mnist::MINI, None).unwrap();
-    assert_eq!((set.train.labels.len(), set.test.labels.len(), set.shape), (10_000, 2_000, [28, 28, 1]));
+    let set = mini();
+    assert_eq!((set.train.labels.len(), set.test.labels.len(), set.shape.as_slice()), (10_000, 2_000, &[28, 28, 1][..]));
     for (part, each) in [(&set.train, 1000), (&set.test, 200)] {
         let mut counts = [0; 10];
         part.labels.iter().for_each(|l| counts[usize::from(*l)] += 1);
         assert_eq!(counts, [each; 10]);
     }
     // python: statistics of the unpacked training images, pixels / 255, population deviation
-    assert!((set.mean - MEAN).abs() < 1e-9 && (set.deviation - DEVIATION).abs() < 1e-9, "{} {}", set.mean, set.deviation);
+    let of = set.statistics.all;
+    assert!((of.mean - MEAN).abs() < 1e-9 && (of.deviation - DEVIATION).abs() < 1e-9, "{of:?}");
     assert_eq!(set.checksum.len(), 64);
 }
 
@@ -97,7 +103,7 @@ fn config(fraction: f64, seed: i64, examples: Option<i64>) -> Config {
 
 #[test]
 fn splits_are_disjoint_seeded_and_stable() {
-    let set = load(fashion_mnist::MINI, None).unwrap();
+    let set = mini();
     let whole = set.divide(&config(0.1, 0, None)).unwrap();
     assert_eq!((whole.train.len(), whole.validation.len()), (9000, 1000));
     let mut all: Vec<u32> = whole.train.iter().chain(&whole.validation).copied().collect();

@@ -133,7 +133,7 @@ fn feature_maps_are_pictures_of_one_layer() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let dataset = crate::data::tests::mini();
     let error = |changes: &[(&str, Value)]| Plan::new(&run(changes, 0).config, &dataset, &Device::Cpu).err().unwrap().to_string();
     assert_eq!(error(&[("accumulate", Value::Int(33))]), "accumulate = 33, but a batch has only 32 examples");
     assert_eq!(

@@ -83,7 +83,7 @@ pub(super) fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
 }
 
 pub(super) fn trained(changes: &[(&str, Value)], seed: u64) -> (Ending, Memory) {
-    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let dataset = crate::data::tests::mini();
     let mut memory = Memory::default();
     let ending = train(&run(changes, seed), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
     (ending, memory)
@@ -146,7 +146,7 @@ fn full_batch_single_example_steps_and_interruption() {
     assert_eq!((ending.steps, memory.steps[1].examples), (2, 200));
     let (ending, _) = trained(&[("batch_size", Value::Int(1)), ("lr", Value::Float(0.001))], 0);
     assert_eq!(ending.steps, 200);
-    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let dataset = crate::data::tests::mini();
     let mut memory = Memory { stop_after: Some(3), ..Memory::default() };
     let ending = train(&run(&[], 0), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
     assert_eq!((ending.outcome, ending.steps, memory.steps.len()), (Outcome::Interrupted, 3, 3));
@@ -154,7 +154,7 @@ fn full_batch_single_example_steps_and_interruption() {
 
 #[test]
 fn batches_larger_than_the_training_set_are_refused() {
-    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let dataset = crate::data::tests::mini();
     let error = Plan::new(&run(&[("batch_size", Value::Int(101))], 0).config, &dataset, &Device::Cpu).err().unwrap().to_string();
     assert_eq!(error, "batch_size = 101, but there are 100 training examples; use \"full\" for all of them");
 }
@@ -194,7 +194,7 @@ fn fifty_steps_of_each_model_agree_with_pytorch() {
 
 #[test]
 fn threads_change_no_bit_even_when_their_number_changes() {
-    let dataset = crate::data::load("fashion-mnist-mini", None).unwrap();
+    let dataset = crate::data::tests::mini();
     let text = |s: &'static str| Value::Text(s.into());
     let changes = [
         ("model", text("inception")),

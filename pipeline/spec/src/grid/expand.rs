@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Block, Catalog, Condition, Grid, Limits, Setting, Span};
+use super::{Block, Catalog, Condition, Grid, Limits, NoDataset, Setting, Span};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::document::Result;
@@ -31,7 +31,7 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     let axes = x.axes();
     let mut resolved = vec![];
     let mut used_base = BTreeSet::new();
-    let mut checksums: BTreeMap<String, String> = BTreeMap::new();
+    let mut missing = None;
     let mut graphs: BTreeMap<String, Arc<Graph>> = BTreeMap::new();
     for cell in &cells {
         let mut config = x.resolve(cell, &mut used_base)?;
@@ -39,7 +39,7 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
         // Not every objective has a network.
         let graph = config.get("model").is_some().then(|| x.network(&config, cell, &mut graphs)).transpose()?;
         if let Some(graph) = &graph {
-            x.identify(&mut config, graph, cell, catalog, &mut checksums)?;
+            x.identify(&mut config, graph, cell, catalog, &mut missing)?;
         }
         resolved.push((config, graph));
     }
@@ -52,6 +52,9 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
             return Err(error.help("remove it"));
         }
     }
+    if let Some(missing) = missing {
+        return Err(missing);
+    }
     let mut arms: Vec<Arm> = vec![];
     let mut seen = BTreeSet::new();
     for (cell, (config, graph)) in cells.iter().zip(resolved) {
@@ -63,7 +66,8 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
     Ok((axes, arms))
 }
 
-/// Labels an arm with what varies: names stand alone (`adam`), a switch that is on stands for itself (`nesterov`).
+/// Labels an arm with what varies: names stand alone (`adam`), a switch that is on stands for itself (`nesterov`), one
+/// that is off is only worth a word where it would be on by itself (`third_pool=false`).
 fn arm(all_axes: &[String], cell: &Cell, config: Config, graph: Option<Arc<Graph>>, vocabulary: &Vocabulary) -> Arm {
     // A key that the file never mentions for this arm is at its default; naming it would suggest that it was varied.
     let named = all_axes.iter().filter(|k| cell.contains_key(k.as_str()));
@@ -76,10 +80,16 @@ fn arm(all_axes: &[String], cell: &Cell, config: Config, graph: Option<Arc<Graph
         let alone = all_axes.iter().filter(|other| last(other) == last(key)).count() < 2;
         if of_model(key) && alone { last(key) } else { key.to_owned() }
     };
+    // Of the arm's model: others may have a parameter of that name, too.
+    let model = config.text("model").ok().and_then(|name| vocabulary.models.iter().find(|m| m.name == name));
+    let is_on_by_default = |key: &str| {
+        let key = model.and_then(|m| m.keys.iter().find(|k| k.name == key)).or_else(|| vocabulary.key(key));
+        key.is_some_and(|k| k.default.value() == Some(&Value::Bool(true)))
+    };
     let words: Vec<String> = axes
         .iter()
         .filter_map(|(k, v)| match v {
-            Value::Bool(false) => None,
+            Value::Bool(false) if !is_on_by_default(k) => None,
             Value::Bool(true) => Some(short(k)),
             v if is_name(k) => Some(v.to_string()),
             v => Some(format!("{}={v}", short(k))),
@@ -367,23 +377,28 @@ impl Expander<'_> {
         keys
     }
 
-    /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum.
+    /// Adds what identity needs beyond the keys: the network's definition and the dataset's checksum. A dataset that is not there is
+    /// noted, so that whatever else is wrong is said first.
     fn identify(
         &self,
         config: &mut Config,
         graph: &Graph,
         cell: &Cell,
         catalog: &dyn Catalog,
-        checksums: &mut BTreeMap<String, String>,
+        missing: &mut Option<Diagnostic>,
     ) -> Result<()> {
-        let at = |key: &str| cell.get(key).map_or(0..0, |a| a.span.clone());
         config.insert("model_definition", Value::Text(graph.to_string().into()));
-        let dataset = config.text("dataset").map_err(|e| self.source.error(at("dataset"), e.to_string()))?.to_owned();
-        if !checksums.contains_key(&dataset) {
-            let sum = catalog.dataset_checksum(&dataset).map_err(|e| self.source.error(at("dataset"), e))?;
-            checksums.insert(dataset.clone(), sum);
+        match catalog.dataset_checksum(config) {
+            Ok(checksum) => config.insert("dataset_checksum", Value::Text(checksum.into())),
+            Err(NoDataset { message, is_missing }) => {
+                let span = cell.get("dataset").map_or(0..0, |a| a.span.clone());
+                let error = self.source.error(span, message);
+                if !is_missing {
+                    return Err(error);
+                }
+                missing.get_or_insert(error.missing_data());
+            }
         }
-        config.insert("dataset_checksum", Value::Text(checksums[&dataset].clone().into()));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod range;
 
 use std::ops::Range;
 
+use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::metric::Metric;
 use crate::run::Study;
@@ -34,11 +35,20 @@ impl Default for Limits {
 pub trait Catalog {
     fn vocabulary(&self) -> &Vocabulary;
 
-    /// SHA-256 of a dataset's content, which is part of the identity of every run on it.
+    /// SHA-256 of the content of a configuration's dataset, which is part of the identity of every run on it.
     ///
     /// # Errors
-    /// One sentence, when the dataset is not there or not readable.
-    fn dataset_checksum(&self, dataset: &str) -> Result<String, String>;
+    /// When the dataset is not there or not readable.
+    fn dataset_checksum(&self, config: &Config) -> Result<String, NoDataset>;
+}
+
+/// Why there is no dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoDataset {
+    /// One sentence, with what to do.
+    pub message: String,
+    /// It is not there, rather than not what it should be.
+    pub is_missing: bool,
 }
 
 /// A grid file as written, keys and values checked one by one.

@@ -13,8 +13,13 @@ impl Catalog for Toy {
     fn vocabulary(&self) -> &Vocabulary {
         &self.0
     }
-    fn dataset_checksum(&self, dataset: &str) -> Result<String, String> {
-        if dataset == "broken" { Err("the file is truncated".into()) } else { Ok("c0ffee".into()) }
+    fn dataset_checksum(&self, config: &Config) -> Result<String, NoDataset> {
+        let error = |message: &str, is_missing| Err(NoDataset { message: message.into(), is_missing });
+        match config.text("dataset") {
+            Ok("broken") => error("the file is truncated", false),
+            Ok("far") => error("the dataset `far` was not found", true),
+            _ => Ok("c0ffee".into()),
+        }
     }
 }
 
@@ -23,7 +28,7 @@ pub(super) fn toy() -> Toy {
     let momentum = || Key::float("momentum", 0.0..=0.9999, 0.0, "share of the previous update that is kept");
     let gamma = Key { name: "gamma", kind: Kind::OpenFloat(0.0, 1.0), default: Absent::Required, doc: "factor" };
     Toy(Vocabulary::new(
-        vec![choice("toys", vec![]), choice("broken", vec![])],
+        vec![choice("toys", vec![]), choice("broken", vec![]), choice("far", vec![])],
         vec![
             choice("sgd", vec![momentum(), Key::switch("nesterov", "look ahead")]),
             choice("adam", vec![Key::float("beta1", 0.0..=0.99, 0.9, "smoothing")]),
@@ -270,4 +275,15 @@ proptest! {
         let ids: std::collections::BTreeSet<String> = study.runs().map(|(_, r)| r.id).collect();
         prop_assert_eq!(ids.len(), a * b * seeds);
     }
+}
+
+#[test]
+fn missing_data_is_said_last_and_can_be_told_from_mistakes() {
+    let far = BASE.replace("toys", "far");
+    let error = parse(&format!("{STUDY}{far}")).unwrap_err();
+    assert!(error.is_missing_data && error.message.contains("was not found"), "{error}");
+    let error = parse(&format!("{STUDY}{far}warmup = 3\n")).unwrap_err();
+    assert!(!error.is_missing_data, "{error}");
+    let error = parse(&format!("{STUDY}{}", BASE.replace("toys", "broken"))).unwrap_err();
+    assert!(!error.is_missing_data && error.message.contains("truncated"), "{error}");
 }
