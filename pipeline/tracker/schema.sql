@@ -36,7 +36,7 @@ CREATE TABLE run (
     git_dirty      INTEGER,               -- 1: with uncommitted changes
     started_at     TEXT,                  -- UTC
     ended_at       TEXT
-) STRICT;
+, layers TEXT) STRICT;
 
 CREATE INDEX run_arm ON run (arm);
 

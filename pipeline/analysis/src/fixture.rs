@@ -56,6 +56,7 @@ impl StudyData {
             planned_steps: Some(6),
             parameters: Some(7),
             flops_per_step: Some(90),
+            layers: vec![],
             device: None,
             version: None,
             git_commit: None,

@@ -43,8 +43,15 @@ pub struct Place {
 impl Layout {
     #[must_use]
     pub fn of(data: &StudyData, arms: &[ArmResult<'_>]) -> Self {
+        let axis = numeric_axis(&data.study.axes, arms);
+        let along = Layout::along(data, arms, axis);
+        // An axis along which most arms stand alone orders nothing.
+        let alone = along.places.iter().filter(|place| along.places.iter().filter(|other| other.group == place.group).count() < 2).count();
+        if 2 * alone > arms.len() { Layout::along(data, arms, None) } else { along }
+    }
+
+    fn along(data: &StudyData, arms: &[ArmResult<'_>], axis: Option<usize>) -> Self {
         let axes = &data.study.axes;
-        let axis = numeric_axis(axes, arms);
         let along: Vec<usize> = axis.map(|axis| moving_along(axes, arms, axis)).unwrap_or_default();
         let without = |arm: &ArmResult<'_>, left_out: usize| words(axes, arm, |i| i != left_out && !along.contains(&i));
         let mut layout =

@@ -1,6 +1,7 @@
 //! What a network consists of, layer by layer: for tables.
 
 use spec::model::{Graph, Layer};
+use spec::record::LayerFacts;
 
 use crate::error::Error;
 use crate::network::Structure;
@@ -23,6 +24,12 @@ pub struct LayerRow {
     pub multiply_adds: u64,
     /// What one example's output takes in single precision; nothing for a view.
     pub activation_bytes: u64,
+}
+
+impl From<LayerRow> for LayerFacts {
+    fn from(row: LayerRow) -> Self {
+        LayerFacts { text: row.text, output: row.output, parameters: row.parameters, multiply_adds: row.multiply_adds }
+    }
 }
 
 /// The layers of a network for examples of shape `input`, whatever shape it ends with.

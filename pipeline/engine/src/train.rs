@@ -15,6 +15,7 @@ use crate::network::{self, Learn, Network, Slot, Structure};
 use crate::optim::{self, Optimizer};
 use crate::random::{Purpose, Stream};
 use crate::schedule::Schedule;
+use crate::summary::{LayerRow, summary};
 
 /// Most examples per forward pass of an evaluation: enough to keep the kernels busy, few enough to stay in the caches.
 const EVAL_BATCH: usize = 100;
@@ -87,6 +88,7 @@ impl Plan {
         let keeps = [parts > 1 || config.get("clip_norm").is_some(), config.get("ema_decay").is_some(), config.get("patience").is_some()];
         let noise = 2 * usize::from(config.is_on("noise_scale"));
         let states = optim::new(config)?.states() + keeps.into_iter().filter(|keeps| *keeps).count() + noise;
+        let layers = summary(&graph, &dataset.shape, dataset.classes())?.into_iter().map(LayerRow::into).collect();
         let facts = Facts {
             parameters: structure.parameters(),
             flops_per_step: structure.flops() * batch_size as u64,
@@ -94,6 +96,7 @@ impl Plan {
             planned_steps: steps,
             device: device::name(device).to_owned(),
             threads: 1,
+            layers,
         };
         Ok(Plan { graph, eval_batch, division, batch_size, steps, facts })
     }

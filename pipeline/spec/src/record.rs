@@ -86,6 +86,44 @@ pub struct Facts {
     pub device: String,
     /// Threads that it started with; it may have been given more later.
     pub threads: u32,
+    /// Of its network, if it has one.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// What is known of a layer once its network is built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// The layer as it stands in a run's identity.
+    pub text: String,
+    /// Shape of one example's output.
+    pub output: Vec<usize>,
+    /// Trainable numbers.
+    pub parameters: u64,
+    /// Of one example's forward pass.
+    pub multiply_adds: u64,
+}
+
+impl LayerFacts {
+    /// Layers as one line of JSON.
+    pub fn to_json(layers: &[LayerFacts]) -> String {
+        let object = |l: &LayerFacts| serde_json::json!({ "text": l.text, "output": l.output, "parameters": l.parameters, "multiply_adds": l.multiply_adds });
+        serde_json::Value::Array(layers.iter().map(object).collect()).to_string()
+    }
+
+    /// Layers from their JSON; what is not such a list has none.
+    pub fn from_json(text: &str) -> Vec<LayerFacts> {
+        let list: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let layer = |value: &serde_json::Value| {
+            let sizes = value["output"].as_array()?.iter().map(|size| usize::try_from(size.as_u64()?).ok());
+            Some(LayerFacts {
+                text: value["text"].as_str()?.to_owned(),
+                output: sizes.collect::<Option<_>>()?,
+                parameters: value["parameters"].as_u64()?,
+                multiply_adds: value["multiply_adds"].as_u64()?,
+            })
+        };
+        list.as_array().and_then(|list| list.iter().map(layer).collect()).unwrap_or_default()
+    }
 }
 
 /// How a run ended.

@@ -30,7 +30,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let tracker = Tracker::open(&path, std::slice::from_ref(&study))?;
         let Some((_, run)) = study.runs().next() else { unreachable!("one arm, one seed") };
         let mut sink = tracker.start(&run, &Arc::new(Environment::default()))?;
-        sink.begin(&Facts { parameters: 1, flops_per_step: 1, memory_bytes: 1, planned_steps: steps, device: "cpu".into(), threads: 1 })?;
+        sink.begin(&Facts {
+            parameters: 1,
+            flops_per_step: 1,
+            memory_bytes: 1,
+            planned_steps: steps,
+            device: "cpu".into(),
+            threads: 1,
+            layers: vec![],
+        })?;
         let (start, mut logging) = (Instant::now(), Duration::ZERO);
         for step in 1..=steps {
             let due = pace * u32::try_from(step)?;

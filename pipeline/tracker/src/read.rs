@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Row};
-use spec::record::{Measurement, Outcome, Picture};
+use spec::record::{LayerFacts, Measurement, Outcome, Picture};
 use spec::{Metric, Split};
 
 use crate::error::Error;
@@ -48,6 +48,8 @@ pub struct RunRecord {
     pub parameters: Option<u64>,
     /// Floating-point operations of a step, forward and backward.
     pub flops_per_step: Option<u64>,
+    /// Of its network, if it has one.
+    pub layers: Vec<LayerFacts>,
     pub device: Option<String>,
     pub version: Option<String>,
     pub git_commit: Option<String>,
@@ -160,7 +162,7 @@ impl Reader {
         let mut statement = self.connection.prepare(
             "SELECT run.id, sr.arm, sr.position, sr.axes, run.seed, run.config, run.outcome, run.started_at IS NOT NULL, run.error, run.steps,
                     run.planned_steps, run.parameters, run.device, run.version, run.git_commit, run.git_dirty,
-                    run.flops_per_step
+                    run.flops_per_step, run.layers
              FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed",
         )?;
         let runs = statement
@@ -185,6 +187,7 @@ impl Reader {
                     git_commit: r.get(14)?,
                     git_dirty: r.get(15)?,
                     flops_per_step: r.get(16)?,
+                    layers: r.get::<_, Option<String>>(17)?.map(|layers| LayerFacts::from_json(&layers)).unwrap_or_default(),
                 })
             })?
             .collect::<Result<Vec<_>, _>>()?;

@@ -10,7 +10,11 @@ use crate::error::Error;
 const APPLICATION_ID: i64 = 0x7069_7065;
 
 /// Append-only: a file's `user_version` counts how many of these it has seen.
-const MIGRATIONS: [&str; 2] = [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_objectives.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_objectives.sql"),
+    include_str!("../migrations/0003_layers.sql"),
+];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
 const VERSION: i64 = MIGRATIONS.len() as i64;

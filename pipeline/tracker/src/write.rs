@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use spec::record::{Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
+use spec::record::{Eval, Facts, LayerFacts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
 use spec::{RunSpec, Study};
 
 use crate::error::Error;
@@ -321,8 +321,11 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
             connection.prepare_cached(&sql)?.execute(params![e.host, e.cpu, e.os, e.version, e.git_commit, e.git_dirty, key])?;
         }
         Message::Begin { run, facts: Some(f), .. } => {
-            let sql = "UPDATE run SET planned_steps = ?, parameters = ?, flops_per_step = ?, device = ?, threads = ? WHERE id = ?";
-            connection.prepare_cached(sql)?.execute(params![f.planned_steps, f.parameters, f.flops_per_step, f.device, f.threads, run])?;
+            let layers = Some(LayerFacts::to_json(&f.layers)).filter(|_| !f.layers.is_empty());
+            let sql =
+                "UPDATE run SET planned_steps = ?, parameters = ?, flops_per_step = ?, layers = ?, device = ?, threads = ? WHERE id = ?";
+            let mut update = connection.prepare_cached(sql)?;
+            update.execute(params![f.planned_steps, f.parameters, f.flops_per_step, layers, f.device, f.threads, run])?;
         }
         Message::Steps { run, steps } => {
             let key = key(&run)?;

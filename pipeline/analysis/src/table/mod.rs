@@ -3,10 +3,14 @@
 
 mod arms;
 mod divergence;
+mod generalization;
+mod layers;
 mod measurements;
 mod models;
 mod render;
 mod runs;
+mod sensitivity;
+mod smoothness;
 mod time_to_target;
 
 pub(crate) use render::{escape, paragraph};
@@ -16,10 +20,22 @@ use crate::error::Error;
 use crate::number::Format;
 
 /// All tables, in the order of a report. One that has nothing to say gives `None`.
-pub const TABLES: [Maker; 6] = [arms::table, time_to_target::table, models::table, divergence::table, measurements::table, runs::table];
+pub const TABLES: [Maker; 10] = [
+    arms::table,
+    sensitivity::table,
+    time_to_target::table,
+    generalization::table,
+    smoothness::table,
+    models::table,
+    layers::table,
+    divergence::table,
+    measurements::table,
+    runs::table,
+];
 
 /// Names of all tables; what a study's folder holds under other names is none of ours.
-pub(crate) const NAMES: [&str; 6] = ["arms", "time_to_target", "models", "divergence", "measurements", "runs"];
+pub(crate) const NAMES: [&str; 10] =
+    ["arms", "sensitivity", "time_to_target", "generalization", "smoothness", "models", "layers", "divergence", "measurements", "runs"];
 
 /// Makes a table of a study.
 pub type Maker = fn(&Analysis<'_>) -> Result<Option<Table>, Error>;

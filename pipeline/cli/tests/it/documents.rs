@@ -19,7 +19,7 @@ fn the_committed_schema_of_grid_files_is_fresh() {
 #[test]
 fn every_committed_study_expands() {
     let w = Workspace::new("");
-    let expected = [("learning_rate", 110), ("optimizers", 105), ("batch_size", 60)];
+    let expected = [("learning_rate", 110), ("optimizers", 175), ("batch_size", 60)];
     for (study, runs) in expected {
         let grid = repository().join("experiments").join(format!("{study}.toml"));
         let plan: serde_json::Value = serde_json::from_str(&w.ok(&["plan", "--json", grid.to_str().unwrap()])).unwrap();

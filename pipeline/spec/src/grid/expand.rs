@@ -86,8 +86,11 @@ fn arm(all_axes: &[String], cell: &Cell, config: Config, graph: Option<Arc<Graph
         let key = model.and_then(|m| m.keys.iter().find(|k| k.name == key)).or_else(|| vocabulary.key(key));
         key.is_some_and(|k| k.default.value() == Some(&Value::Bool(true)))
     };
+    // What [base] says for all arms needs no word where an arm says nothing else.
+    let said = |key: &str| cell.get(key).is_some_and(|a| !a.base);
     let words: Vec<String> = axes
         .iter()
+        .filter(|(k, _)| said(k))
         .filter_map(|(k, v)| match v {
             Value::Bool(false) if !is_on_by_default(k) => None,
             Value::Bool(true) => Some(short(k)),

@@ -102,7 +102,7 @@ model.hidden = 2
 ";
     insta::assert_snapshot!(arms(grid), @r"
     mlp hidden=4 lr=1: flatten, dense 4 relu, dense classes
-    deep hidden=0.25 lr=0.1: dropout 0.25, tanh
+    deep hidden=0.25: dropout 0.25, tanh
     deep hidden=0.5 lr=1: dropout 0.5, tanh
     ");
 }

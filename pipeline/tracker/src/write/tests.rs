@@ -34,7 +34,9 @@ fn eval(step: u64, split: Split, loss: f64, accuracy: f64) -> Eval {
 }
 
 fn facts() -> Facts {
-    Facts { parameters: 7, flops_per_step: 9, planned_steps: 300, memory_bytes: 1000, device: "cpu".into(), threads: 1 }
+    let layer = LayerFacts { text: "dense 1".into(), output: vec![1], parameters: 7, multiply_adds: 6 };
+    let device = "cpu".into();
+    Facts { parameters: 7, flops_per_step: 9, planned_steps: 300, memory_bytes: 1000, device, threads: 1, layers: vec![layer] }
 }
 
 fn runs(study: &Study) -> Vec<RunSpec> {
@@ -71,6 +73,7 @@ fn every_record_reads_back() {
     assert!(!folder.path().join("sub/r.db-wal").exists(), "a finished sweep leaves one file");
     let reader = Reader::open(&path).unwrap();
     let studies = reader.studies().unwrap();
+    assert_eq!(reader.runs(&studies[0]).unwrap()[0].layers, facts().layers);
     assert_eq!((studies[0].targets.len(), &studies[0].axes[..]), (2, &["lr".to_owned()][..]));
     let found = reader.runs(&studies[0]).unwrap();
     assert_eq!(found.len(), 4);
