@@ -46,8 +46,7 @@ impl Catalog {
     /// As above, and when there is no such dataset.
     pub fn dataset_named(&self, name: &str) -> Result<Arc<Dataset>, DataError> {
         let Some(choice) = self.vocabulary.datasets.iter().find(|c| c.name == name) else {
-            let known: Vec<&str> = self.vocabulary.datasets.iter().map(|c| c.name).collect();
-            return Err(DataError::Unknown { name: name.to_owned(), known: known.join(", ") });
+            return Err(data::unknown(name, &self.vocabulary.datasets));
         };
         self.dataset(&data::defaults(choice))
     }

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Shuffle,
     /// Which training examples are held out for validation.
     Split,
+    /// Which examples of a source without a test part become one; index = class.
+    TestSplit,
     /// Noise on the gradient of a surface; index = step.
     GradientNoise,
     /// Random matrices.
@@ -40,6 +42,7 @@ impl Stream {
             Purpose::Init => "init",
             Purpose::Shuffle => "shuffle",
             Purpose::Split => "split",
+            Purpose::TestSplit => "test split",
             Purpose::GradientNoise => "gradient noise",
             Purpose::Matrix => "matrix",
             Purpose::Examples => "examples",

@@ -2,11 +2,18 @@
 //!
 //! To add one: a file here with `NAME`, `choice()` and `load()`, and an arm in [`choices`] and [`load`].
 
+mod archive;
 mod augment;
+mod cache;
+mod cifar10;
 mod clips;
 mod fashion_mnist;
 mod idx;
+mod images;
+mod mnist;
 mod normalize;
+mod official;
+mod places;
 mod signals;
 
 use std::path::Path;
@@ -22,6 +29,9 @@ pub(crate) use augment::Augment;
 pub use augment::augmented;
 pub(crate) use normalize::Scale;
 use normalize::Statistics;
+pub use official::{OfficialFile, official};
+use places::Places;
+pub use places::home;
 
 /// Why a dataset can't be read: which file, what is wrong, what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +51,7 @@ impl From<&DataError> for NoDataset {
 }
 
 /// Examples of one shape with a label each.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// `labels.len()` examples, as many bytes each as the dataset's shape says, channels last.
     pub examples: Vec<u8>,
@@ -76,7 +86,15 @@ pub struct Division {
 
 /// The datasets that a grid file can name.
 pub fn choices() -> Vec<Choice> {
-    vec![fashion_mnist::mini_choice(), fashion_mnist::choice(), signals::choice(), clips::choice()]
+    vec![
+        fashion_mnist::mini_choice(),
+        fashion_mnist::choice(),
+        mnist::choice(),
+        cifar10::choice(),
+        signals::choice(),
+        clips::choice(),
+        images::choice(),
+    ]
 }
 
 /// Reads the dataset that a configuration names; `data_dir` is where to look first.
@@ -84,12 +102,22 @@ pub fn choices() -> Vec<Choice> {
 /// # Errors
 /// When it is not there, or a file is not what it should be.
 pub fn load(config: &Config, data_dir: Option<&Path>) -> Result<Dataset, DataError> {
+    let places = Places::here(data_dir);
     match config.text("dataset").unwrap_or_default() {
         fashion_mnist::MINI => fashion_mnist::load_mini(),
+        fashion_mnist::FULL => fashion_mnist::load(&places),
+        mnist::NAME => mnist::load(&places),
+        cifar10::NAME => cifar10::load(&places),
+        images::NAME => images::load(config, &places),
         signals::NAME => signals::load(config),
         clips::NAME => clips::load(config),
-        _ => fashion_mnist::load(data_dir),
+        name => Err(unknown(name, &choices())),
     }
+}
+
+pub(crate) fn unknown(name: &str, choices: &[Choice]) -> DataError {
+    let known: Vec<&str> = choices.iter().map(|c| c.name).collect();
+    DataError::Unknown { name: name.to_owned(), known: known.join(", ") }
 }
 
 /// The configuration of a dataset with its defaults, as far as it has any.
