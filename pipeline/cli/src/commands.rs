@@ -22,6 +22,7 @@ use crate::plan::{Action, Planned};
 
 pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     let planned = Planned::new(db, &args.selection)?;
+    planned.skipped.iter().for_each(|line| output::tell(line));
     let text = |s: &str| Cell::Text(s.to_owned());
     let count = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     if args.json {

@@ -11,7 +11,7 @@ use spec::{Arm, Config, Limits, RunSpec, Value};
 
 use crate::args::FindLr;
 use crate::error::Expected;
-use crate::grids;
+use crate::grids::{self, Loaded};
 use crate::output::tell;
 
 /// A loss this many times the first one ends the test.
@@ -23,7 +23,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     }
     let catalog = Catalog::new(args.data_dir.clone());
     let device = args.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
-    let studies = grids::load(std::slice::from_ref(&args.grid), &catalog, Limits::default())?;
+    let Loaded { studies, .. } = grids::load(std::slice::from_ref(&args.grid), &catalog, Limits::default())?;
     let study = studies.first().context("a grid file is a study")?;
     let arm = match &args.arm {
         None => &study.arms[0],

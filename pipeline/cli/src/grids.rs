@@ -11,13 +11,18 @@ use spec::model::Library;
 use spec::{Config, Limits, Study, Vocabulary};
 
 use crate::error::Expected;
-use crate::output;
 
 /// A grid file has no business being larger than this.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Studies, and why others were left out.
+pub struct Loaded {
+    pub studies: Vec<Study>,
+    pub skipped: Vec<String>,
+}
+
 /// Reads the given grid files, or every `experiments/*.toml` whose data is here.
-pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Result<Vec<Study>> {
+pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Result<Loaded> {
     let found;
     let all = paths.is_empty();
     let paths = if paths.is_empty() {
@@ -27,6 +32,7 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
         paths
     };
     let mut studies: Vec<Study> = vec![];
+    let mut skipped = vec![];
     // Grids of one folder share its models.
     let mut folders: BTreeMap<PathBuf, WithModels<'_>> = BTreeMap::new();
     for path in paths {
@@ -47,14 +53,20 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
         };
         match Study::parse(&name, &path.display().to_string(), &text, here, limits) {
             Ok(study) => studies.push(study),
-            Err(e) if all && e.is_missing_data => output::tell(&format!("{name} is skipped: {}", e.message)),
+            Err(e) if all && e.is_missing_data => skipped.push(skipped_for(&name, &e.message)),
             Err(e) => return Err(e.into()),
         }
     }
     if studies.is_empty() {
-        return Err(Expected::NothingSelected("no study has its data here".to_owned()).into());
+        return Err(Expected::NothingSelected(format!("no study has its data here\n{}", skipped.join("\n"))).into());
     }
-    Ok(studies)
+    Ok(Loaded { studies, skipped })
+}
+
+/// One line is enough for what is not an error.
+fn skipped_for(study: &str, message: &str) -> String {
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    format!("study {study} is skipped: {}", lines.join("; "))
 }
 
 /// The engine's datasets with the models of a folder.

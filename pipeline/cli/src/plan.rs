@@ -14,13 +14,15 @@ use tracker::{Reader, Tracker};
 
 use crate::args::Selection;
 use crate::error::Expected;
-use crate::grids;
+use crate::grids::{self, Loaded};
 use crate::output::bytes;
 use crate::sweep::resources;
 
 /// A selection of runs, checked.
 pub struct Planned {
     pub studies: Vec<Study>,
+    /// Why other studies are not among them.
+    pub skipped: Vec<String>,
     pub items: Vec<Item>,
     /// Cells that are the same run as a cell of a study before.
     pub shared: usize,
@@ -73,7 +75,7 @@ impl Planned {
         grids::check_data_dir(selection.data_dir.as_ref())?;
         let catalog = Catalog::new(selection.data_dir.clone());
         let device = selection.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
-        let studies = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
+        let Loaded { studies, skipped } = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
         check_filter(selection, &studies)?;
 
         let mut items = vec![];
@@ -118,7 +120,7 @@ impl Planned {
             None => u64::MAX,
         };
         let limits = resources::Limits { jobs, cores, threads, memory };
-        let mut planned = Planned { studies, items, shared, device, limits };
+        let mut planned = Planned { studies, skipped, items, shared, device, limits };
         planned.look_up(db, selection, Tracker::is_busy(db))?;
         Ok(planned)
     }

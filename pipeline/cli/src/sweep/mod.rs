@@ -30,6 +30,7 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
             tell(&text);
         }
     };
+    planned.skipped.iter().for_each(|line| say(line.clone()));
     let stop = Stop::on_signals().context("listening to signals")?;
     let started = Instant::now();
     let tracker = Tracker::open(db, &planned.studies)?;

@@ -55,6 +55,7 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
     let tracker = Tracker::open(&db, std::slice::from_ref(&study)).unwrap();
     let planned = Planned {
         studies: vec![study],
+        skipped: vec![],
         items,
         shared: 0,
         device,

@@ -165,3 +165,19 @@ fn a_results_file_of_another_program_is_left_alone() {
     assert!(outcome.stderr.contains("not a results database of this program"), "{}", outcome.stderr);
     assert!(w.read("other.db").starts_with("this is not a database"));
 }
+
+#[test]
+fn a_study_without_its_data_is_skipped_unless_it_is_named() {
+    let w = Workspace::new(TINY);
+    w.write("experiments/far.toml", &TINY.replace("dataset = \"fashion-mnist-mini\"", "dataset = \"images\"\nimages = \"not-here\""));
+    let sweep = w.run(&["sweep", "--no-report"]);
+    assert_eq!(sweep.code, Some(0), "{}", sweep.stderr);
+    assert!(sweep.stderr.contains("study far is skipped: the dataset `images` was not found; put a folder `not-here`"), "{}", sweep.stderr);
+    assert!(sweep.stderr.contains("2 completed, 2 diverged"), "{}", sweep.stderr);
+    assert_eq!(w.run(&["sweep", "--quiet", "--no-report"]).stderr, "");
+    let named = w.run(&["plan", "experiments/far.toml"]);
+    assert!(named.code == Some(2) && named.stderr.contains("--> experiments/far.toml:"), "{}", named.stderr);
+    std::fs::remove_file(w.path("experiments/tiny.toml")).unwrap();
+    let nothing = w.run(&["plan"]);
+    assert!(nothing.code == Some(4) && nothing.stderr.contains("no study has its data here"), "{}", nothing.stderr);
+}
