@@ -36,6 +36,7 @@ pub fn study(name: &str, axes: &[&str]) -> StudyData {
         evals: EvalColumns::default(),
         positions: tracker::read::PositionColumns::default(),
         measurements: vec![],
+        pictures: vec![],
     }
 }
 

@@ -1,7 +1,7 @@
 //! One study as the tracker's columns: its runs, every step, every evaluation.
 //! Loaded by the report, one study at a time; made by hand in tests. It knows nothing of how it is summed up.
 
-use spec::record::Measurement;
+use spec::record::{Measurement, Picture};
 use tracker::Reader;
 use tracker::read::{EvalColumns, PositionColumns, RunRecord, StepColumns, StudyRecord};
 
@@ -21,6 +21,8 @@ pub struct StudyData {
     pub positions: PositionColumns,
     /// What runs measured, each with the run's place in `runs`; by run, then by name.
     pub measurements: Vec<(usize, Measurement)>,
+    /// Pictures that runs kept, each with the run's place in `runs`; by run, then by name.
+    pub pictures: Vec<(usize, Picture)>,
 }
 
 impl StudyData {
@@ -32,10 +34,11 @@ impl StudyData {
         let mut data = Self::load_without_steps(reader, study)?;
         data.steps = reader.steps(&data.runs)?;
         data.positions = reader.positions(&data.runs)?;
+        data.pictures = reader.pictures(&data.runs)?;
         Ok(data)
     }
 
-    /// Reads a study without its steps, which are most of a database: enough for tables, not for curves per step.
+    /// Reads a study without its steps and pictures, which are most of a database: enough for tables, not for curves per step.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -49,6 +52,7 @@ impl StudyData {
             positions: PositionColumns::default(),
             evals,
             measurements,
+            pictures: vec![],
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Publication-quality SVG figures: curves in small multiples, dots per arm, sensitivity to a setting.
+//! Publication-quality SVG figures: curves in small multiples, dots per arm, sensitivity to a setting,
+//! small pictures side by side.
 //! Called by the report code, which fills in plain data and writes the returned text to a file.
 //! It knows nothing of experiments, the run database, or where a figure goes.
 //!
@@ -12,6 +13,7 @@ mod frame;
 mod legend;
 mod limits;
 mod marks;
+pub(crate) mod mosaic;
 mod palette;
 mod panels;
 mod points;
@@ -26,6 +28,7 @@ pub use axis::{Axis, Scale};
 pub use contours::{Contours, Landscape};
 pub use legend::{Legend, Place};
 pub use limits::robust_limits;
+pub use mosaic::{Band, Mosaic, Tile};
 pub use palette::{Color, Dash, categorical, sequential};
 pub use points::{Group, Strip};
 pub use sensitivity::{Sensitivity, SensitivityPoint, SensitivitySeries};

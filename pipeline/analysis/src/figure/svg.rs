@@ -127,6 +127,22 @@ impl Svg {
         self.push(&format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" {paint}/>"));
     }
 
+    /// The border of a rectangle.
+    pub(super) fn outlined(&mut self, [x, y, w, h]: [f64; 4], stroke: &Stroke) {
+        let (x, y, w, h) = (num(x), num(y), num(w.max(0.0)), num(h.max(0.0)));
+        let stroke = stroke.attributes();
+        self.push(&format!("<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" fill=\"none\" {stroke}/>"));
+    }
+
+    /// A PNG file in base64, stretched to a rectangle with its pixels left sharp.
+    pub(super) fn image(&mut self, [x, y, w, h]: [f64; 4], png: &str) {
+        let (x, y, w, h) = (num(x), num(y), num(w), num(h));
+        self.push(&format!(
+            "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" \
+             href=\"data:image/png;base64,{png}\"/>"
+        ));
+    }
+
     /// A straight line.
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: &Stroke) {
         let (x1, y1, x2, y2) = (num(from.0), num(from.1), num(to.0), num(to.1));

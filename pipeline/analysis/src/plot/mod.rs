@@ -2,6 +2,7 @@
 //! Called by the report; they fill in `figure`'s plain data and know nothing of files or of how a figure is drawn.
 
 mod accuracy;
+mod feature_maps;
 mod final_metric;
 mod learning_curves;
 mod look;
@@ -12,11 +13,12 @@ mod sensitivity;
 use crate::Analysis;
 
 /// All figures, in the order of a report. One that has nothing to show gives `None`.
-pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 6] =
-    [paths::plot, final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
+pub const PLOTS: [fn(&Analysis<'_>) -> Option<Plot>; 7] =
+    [paths::plot, feature_maps::plot, final_metric::plot, sensitivity::plot, learning_curves::plot, accuracy::plot, loss_per_step::plot];
 
 /// Names of all figures; what a study's folder holds under other names is none of ours.
-pub(crate) const NAMES: [&str; 6] = ["paths", "final-metric", "sensitivity", "learning-curves", "accuracy", "loss-per-step"];
+pub(crate) const NAMES: [&str; 7] =
+    ["paths", "feature-maps", "final-metric", "sensitivity", "learning-curves", "accuracy", "loss-per-step"];
 
 /// A figure with what its page says about it.
 #[derive(Clone, Debug, PartialEq)]
