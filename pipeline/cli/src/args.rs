@@ -48,12 +48,8 @@ pub enum Command {
         /// The run's id, or enough of its beginning
         run: String,
     },
-    /// List the datasets, and whether they are here
-    Data {
-        /// Look for datasets here first
-        #[arg(long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-    },
+    /// List, download and look at datasets
+    Data(Data),
     /// Show the layers of a model: output shapes, parameters, multiply-adds, memory; or draw it
     Summary(Summary),
     /// Find a learning rate: train one arm with the rate rising until the loss explodes
@@ -185,6 +181,50 @@ pub struct Query {
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Data {
+    /// Without one, `list`
+    #[command(subcommand)]
+    pub command: Option<DataCommand>,
+
+    #[command(flatten)]
+    pub list: DataList,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the datasets: what they are, whether they are here, and how to get them
+    List(DataList),
+    /// Download the files of a dataset, and check them
+    Fetch(DataFetch),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DataList {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DataFetch {
+    /// A dataset's name
+    pub name: String,
+
+    /// Where a mirror has the files, such as http://mirror.local/mnist [default: where they are published]; they are checked all the same
+    #[arg(long, value_name = "URL")]
+    pub from: Option<String>,
+
+    /// Put them into a folder of the dataset's name in this one [default: the cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

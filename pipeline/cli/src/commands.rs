@@ -1,15 +1,14 @@
-//! The commands that train nothing: plan, status, report, query, show, data, schema.
+//! The commands that train nothing: plan, status, report, query, show, schema.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use comfy_table::presets;
 use engine::Catalog;
 use serde_json::json;
-use spec::grid::Catalog as _;
 use spec::record::Outcome;
 use tracker::Reader;
 use tracker::query::{Answer, Cell};
@@ -227,30 +226,6 @@ fn sparkline(steps: &StepColumns) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
     let bar = |m: &f64| if m.is_finite() { BARS[((m - low) / (high - low).max(1e-12) * 7.0).round() as usize] } else { '✕' };
     means.iter().map(bar).collect()
-}
-
-pub fn data(data_dir: Option<PathBuf>) -> Result<ExitCode> {
-    crate::grids::check_data_dir(data_dir.as_ref())?;
-    let catalog = Catalog::new(data_dir);
-    let mut out = std::io::stdout().lock();
-    for choice in &catalog.vocabulary().datasets {
-        writeln!(out, "{}: {}", choice.name, choice.doc)?;
-        match catalog.dataset_named(choice.name) {
-            Ok(d) => {
-                writeln!(
-                    out,
-                    "  here: {} training and {} test examples of {}, {} classes, SHA-256 {}",
-                    d.train.labels.len(),
-                    d.test.labels.len(),
-                    output::shape(&d.shape),
-                    d.classes(),
-                    d.checksum
-                )?;
-            }
-            Err(e) => writeln!(out, "  {e}")?,
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 pub fn schema() -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod data;
 mod environment;
 mod error;
 mod filter;
@@ -45,7 +46,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Report(report) => commands::report(&args.db, args.quiet, report),
         Command::Query(query) => commands::query(&args.db, query),
         Command::Show { run } => commands::show(&args.db, run),
-        Command::Data { data_dir } => commands::data(data_dir.clone()),
+        Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),
         Command::FindLr(find) => find_lr::find_lr(args.quiet, find),
         Command::Schema => commands::schema(),
