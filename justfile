@@ -35,7 +35,7 @@ status *args: _build
 show *args: _build
     @{{pipeline}} show "$@"
 
-# List the datasets
+# List, download and look at datasets (`just data fetch mnist`, `just data show mnist`)
 data *args: _build
     @{{pipeline}} data "$@"
 

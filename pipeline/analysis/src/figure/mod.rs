@@ -28,7 +28,7 @@ pub use axis::{Axis, Scale};
 pub use contours::{Contours, Landscape};
 pub use legend::{Legend, Place};
 pub use limits::robust_limits;
-pub use mosaic::{Band, Mosaic, Tile};
+pub use mosaic::{Band, Content, Mosaic, Picture, Tile};
 pub use palette::{Color, Dash, categorical, sequential};
 pub use points::{Group, Strip};
 pub use sensitivity::{Sensitivity, SensitivityPoint, SensitivitySeries};

@@ -23,7 +23,7 @@ const INNER: f64 = WIDTH - 2.0 * EDGE;
 /// The same as a number of pixels.
 const MOST_WIDE: u32 = 732;
 /// Width and height of a signal's tile.
-const PLOT: (f64, f64) = (170.0, 72.0);
+const PLOT: (u32, u32) = (170, 72);
 
 /// Tiles under a title.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -48,20 +48,21 @@ pub struct Tile {
     content: Content,
 }
 
+/// What a tile shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
+pub enum Content {
     Picture(Picture),
     /// A line for each, from 0 to 255.
     Signal(Vec<Vec<u8>>),
 }
 
-/// Bytes row by row, channels last.
+/// Bytes row by row, channels last: 1 (grey) or 3 (red, green, blue).
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Picture {
-    height: u32,
-    width: u32,
-    channels: u32,
-    pixels: Vec<u8>,
+pub struct Picture {
+    pub height: u32,
+    pub width: u32,
+    pub channels: u32,
+    pub pixels: Vec<u8>,
 }
 
 impl Tile {
@@ -87,20 +88,35 @@ impl Tile {
         Some(Tile { label: label.into(), content: Content::Signal(lines) })
     }
 
-    /// Width and height in pixels of the figure.
-    fn size(&self) -> (f64, f64) {
+    /// What is written below it.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// What it shows.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Width and height that it is drawn with.
+    pub fn size(&self) -> (u32, u32) {
         match &self.content {
             Content::Picture(p) => {
                 // A whole multiple, so that all pixels are equally large.
                 let scale = (SIDE / p.height.min(p.width)).min(MOST_WIDE / p.height.max(p.width)).max(1);
-                (f64::from(p.width * scale), f64::from(p.height * scale))
+                (p.width * scale, p.height * scale)
             }
             Content::Signal(_) => PLOT,
         }
     }
 
-    fn draw(&self, svg: &mut Svg, (left, top): (f64, f64), cell: f64) {
+    fn real_size(&self) -> (f64, f64) {
         let (width, height) = self.size();
+        (f64::from(width), f64::from(height))
+    }
+
+    fn draw(&self, svg: &mut Svg, (left, top): (f64, f64), cell: f64) {
+        let (width, height) = self.real_size();
         let frame = [left + (cell - width) / 2.0, top, width, height];
         match &self.content {
             Content::Picture(picture) => {
@@ -190,14 +206,14 @@ impl Band {
             y += 20.0;
         }
         // Short labels need not be squeezed below small tiles.
-        let room = |tile: &Tile| tile.size().0.max(text_width(&tile.label, SMALL).min(f64::from(SIDE)) - GAP + 4.0);
+        let room = |tile: &Tile| tile.real_size().0.max(text_width(&tile.label, SMALL).min(f64::from(SIDE)) - GAP + 4.0);
         let cell = self.tiles.iter().map(room).fold(1.0, f64::max);
         let columns = (1..=self.tiles.len()).rev().find(|n| real(*n) * (cell + GAP) - GAP <= INNER).unwrap_or(1);
         for row in self.tiles.chunks(columns) {
             for (i, tile) in row.iter().enumerate() {
                 tile.draw(svg, (EDGE + real(i) * (cell + GAP), y), cell);
             }
-            y += row.iter().map(|tile| tile.size().1).fold(0.0, f64::max) + LABEL + 6.0;
+            y += row.iter().map(|tile| tile.real_size().1).fold(0.0, f64::max) + LABEL + 6.0;
         }
         y + 4.0
     }

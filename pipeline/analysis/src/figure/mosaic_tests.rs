@@ -94,6 +94,6 @@ fn a_signal_has_a_line_per_channel() {
     assert_eq!(paths.len(), 2);
     assert!(heights.iter().all(|line| line.len() == 3 && line.iter().all(|y| *y == line[0])), "{heights:?}");
     let y = |line: usize| heights[line][0].parse::<f64>().unwrap();
-    assert!((y(1) - y(0) - (PLOT.1 - 4.0)).abs() < 1e-9);
+    assert!((y(1) - y(0) - (f64::from(PLOT.1) - 4.0)).abs() < 1e-9);
     assert!(Tile::signal("one sample", 1, &[7]).is_some_and(|tile| mosaic(vec![tile]).svg().contains("<circle")));
 }

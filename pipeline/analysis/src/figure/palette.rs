@@ -16,6 +16,12 @@ impl Color {
         Self { red, green, blue }
     }
 
+    /// Red, green and blue.
+    #[must_use]
+    pub const fn components(self) -> [u8; 3] {
+        [self.red, self.green, self.blue]
+    }
+
     /// As `#rrggbb`.
     #[must_use]
     pub fn hex(self) -> String {

@@ -2,6 +2,8 @@
 
 mod download;
 mod fetch;
+mod raster;
+mod show;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ pub fn data(quiet: bool, args: &Data) -> Result<ExitCode> {
         None => list(&args.list),
         Some(DataCommand::List(args)) => list(args),
         Some(DataCommand::Fetch(args)) => fetch::fetch(quiet, args),
+        Some(DataCommand::Show(args)) => show::show(args),
     }
 }
 

@@ -95,3 +95,35 @@ fn what_cannot_be_fetched_is_wrong_usage() {
         assert!(outcome.code == Some(2) && outcome.stderr.contains(message), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn examples_are_drawn() {
+    let w = Workspace::new("");
+    let show = |more: &[&str]| alone(&w, &[&["data", "show", "fashion-mnist-mini"], more].concat());
+    let outcome = show(&[]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "fashion-mnist-mini.png\n"), "{}", outcome.stderr);
+    let png = std::fs::read(w.path("fashion-mnist-mini.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    assert_eq!(show(&["--out", "a.svg", "--count", "12", "--split", "test"]).stdout, "a.svg\n");
+    let svg = w.read("a.svg");
+    assert_eq!((svg.matches("<image").count(), svg.matches(">ankle boot<").count()), (12, 1));
+    assert!(svg.contains("fashion-mnist-mini: 12 of 2000 test examples of 28×28×1"));
+    show(&["--out", "b.svg", "--seed", "3", "--count", "12", "--split", "test"]);
+    assert_ne!(w.read("b.svg"), svg);
+}
+
+#[test]
+fn what_cannot_be_drawn_is_said() {
+    let w = Workspace::new("");
+    for (args, code, message) in [
+        (&["mnits"][..], 2, "did you mean `mnist`?"),
+        (&["fashion-mnist-mini", "--out", "a.jpg"], 2, "must end in .png or .svg"),
+        (&["fashion-mnist-mini", "--set", "side=3"], 2, "has no key `side`"),
+        (&["fashion-mnist-mini", "--count", "0"], 2, "--count"),
+        (&["fashion-mnist-mini", "--out", "no/such/a.png"], 1, "writing no/such/a.png"),
+        (&["mnist"], 1, "pipeline data fetch mnist"),
+    ] {
+        let outcome = alone(&w, &[&["data", "show"], args].concat());
+        assert!(outcome.code == Some(code) && outcome.stderr.contains(message), "{args:?}: {}", outcome.stderr);
+    }
+}
