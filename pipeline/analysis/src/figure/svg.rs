@@ -138,7 +138,7 @@ impl Svg {
     pub(super) fn image(&mut self, [x, y, w, h]: [f64; 4], png: &str) {
         let (x, y, w, h) = (num(x), num(y), num(w), num(h));
         self.push(&format!(
-            "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" style=\"image-rendering:optimizeSpeed;image-rendering:pixelated\" \
+            "<image x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" \
              href=\"data:image/png;base64,{png}\"/>"
         ));
     }
