@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use analysis::figure::{Band, Mosaic, Tile};
 use anyhow::{Context, Result};
 use engine::Catalog;
-use engine::data::{Dataset, defaults};
+use engine::data::{Dataset, augmented, defaults};
 use spec::grid::Catalog as _;
 use spec::vocabulary::{Absent, Key, Kind};
 use spec::{Choice, Config, Value, Vocabulary};
@@ -21,6 +21,9 @@ use crate::output::shape;
 const COLUMNS: u32 = 10;
 /// More classes than this don't get a column each.
 const MOST_COLUMNS: usize = 14;
+
+/// What the names of the keys begin with that change how training examples look.
+const AUGMENT: &str = "augment_";
 
 /// How a picture is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +47,18 @@ pub fn show(args: &DataShow) -> Result<ExitCode> {
     if chosen.is_empty() {
         return Err(Expected::Usage(format!("{} has no {split} examples", dataset.name)).into());
     }
-    let len = dataset.example_len();
-    let tile = |index: &usize| tile(&dataset, part.labels[*index], &part.examples[index * len..][..len]);
-    let tiles = chosen.iter().map(tile).collect::<Result<Vec<_>>>()?;
+    if let (Part::Test, Some((key, _))) = (args.split, config.iter().find(|(key, _)| key.starts_with(AUGMENT))) {
+        return Err(Expected::Usage(format!("`{key}` changes training examples only; leave out --split test")).into());
+    }
+    let mut tiles = vec![];
+    for (turn, index) in (0..).zip(chosen) {
+        let example = match args.split {
+            Part::Train => augmented(&config, &dataset, u32::try_from(index)?, args.seed.unwrap_or(0), turn)
+                .map_err(|e| Expected::Usage(e.to_string()))?,
+            Part::Test => part.examples[index * dataset.example_len()..][..dataset.example_len()].to_vec(),
+        };
+        tiles.push(tile(&dataset, part.labels[index], &example)?);
+    }
     let title = format!("{}: {} of {} {split} examples of {}", dataset.name, tiles.len(), part.labels.len(), shape(&dataset.shape));
     let bytes = match format {
         Format::Png => {
@@ -75,8 +87,7 @@ fn place(args: &DataShow) -> Result<(PathBuf, Format)> {
 /// The dataset with its defaults and what `--set` says.
 fn configuration(choice: &Choice, vocabulary: &Vocabulary, set: &[String]) -> Result<Config> {
     let usage = |what: String| Expected::Usage(what).into();
-    // Beside its own, the keys that change how training examples look.
-    let changes = vocabulary.keys().map(|(_, key)| key).filter(|key| key.name.starts_with("augment_"));
+    let changes = vocabulary.keys().map(|(_, key)| key).filter(|key| key.name.starts_with(AUGMENT));
     let keys: Vec<&Key> = choice.keys.iter().chain(changes).collect();
     let mut config = defaults(choice);
     for text in set {
@@ -85,8 +96,7 @@ fn configuration(choice: &Choice, vocabulary: &Vocabulary, set: &[String]) -> Re
         };
         let Some(key) = keys.iter().find(|key| key.name == name.trim()) else {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-            let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
-            return Err(usage(format!("--set {text}: {} has no key `{}`; {known}", choice.name, name.trim())));
+            return Err(usage(format!("--set {text}: {} has no key `{}`; it has {}", choice.name, name.trim(), names.join(", "))));
         };
         let value = value_of(key, value.trim()).map_err(|takes| usage(format!("--set {text}: `{}` must be {takes}", key.name)))?;
         config.insert(key.name, value);
@@ -253,7 +263,7 @@ mod tests {
         for (texts, message) in [
             (&[][..], "own needs `folder` (where it is); add --set folder=VALUE"),
             (&["folder"], "--set folder: write KEY=VALUE"),
-            (&["colour=1"], "--set colour=1: own has no key `colour`; it has folder, size, share"),
+            (&["colour=1"], "--set colour=1: own has no key `colour`; it has folder, size, share, augment_flip, "),
             (&["size=65"], "--set size=65: `size` must be from 1 to 64"),
             (&["size=1.5"], "--set size=1.5: `size` must be a whole number"),
             (&["share=0.6"], "--set share=0.6: `share` must be from 0 to 0.5"),

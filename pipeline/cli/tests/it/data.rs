@@ -38,6 +38,7 @@ fn the_list_says_what_is_here_and_how_to_get_the_rest() {
     let list = outcome.stdout;
     assert!(list.contains("fashion-mnist-mini: ") && list.contains("here: 10000 training and 2000 test examples of 28×28×1"), "{list}");
     assert!(list.contains("`pipeline data fetch mnist` downloads it (11 MiB)"), "{list}");
+    assert!(list.contains("needs `images`: ") && list.contains("`pipeline data show images --set images=IMAGES` draws"), "{list}");
     assert_eq!(alone(&w, &["data", "list"]).stdout, list);
     let json: Value = serde_json::from_str(&alone(&w, &["data", "list", "--json"]).stdout).unwrap();
     let of = |name: &str| json.as_array().unwrap().iter().find(|d| d["name"] == name).unwrap().clone();
@@ -113,12 +114,32 @@ fn examples_are_drawn() {
 }
 
 #[test]
+fn clips_signals_and_augmented_images_are_drawn() {
+    let w = Workspace::new("");
+    let svg = |args: &[&str]| {
+        let outcome = alone(&w, &[&["data", "show"], args, &["--out", "a.svg", "--count", "6"]].concat());
+        assert_eq!(outcome.code, Some(0), "{args:?}: {}", outcome.stderr);
+        w.read("a.svg")
+    };
+    assert_eq!(svg(&["clips"]).matches("<image").count(), 6);
+    assert!(svg(&["signals", "--set", "data_seed=4"]).matches("<path").count() >= 6);
+    let (plain, noisy) = (svg(&["fashion-mnist-mini"]), svg(&["fashion-mnist-mini", "--set", "augment_noise=0.1"]));
+    assert_eq!(noisy.matches("<image").count(), 6);
+    assert!(plain != noisy && noisy == svg(&["fashion-mnist-mini", "--set", "augment_noise=0.1"]));
+}
+
+#[test]
 fn what_cannot_be_drawn_is_said() {
     let w = Workspace::new("");
     for (args, code, message) in [
         (&["mnits"][..], 2, "did you mean `mnist`?"),
         (&["fashion-mnist-mini", "--out", "a.jpg"], 2, "must end in .png or .svg"),
         (&["fashion-mnist-mini", "--set", "side=3"], 2, "has no key `side`"),
+        (&["fashion-mnist-mini", "--split", "test", "--set", "augment_flip=true"], 2, "changes training examples only"),
+        (&["fashion-mnist-mini", "--set", "augment_crop=99"], 2, "augment_crop = 99"),
+        (&["signals", "--set", "augment_flip=true"], 2, "are no images"),
+        (&["images"], 2, "images needs `images` ("),
+        (&["images", "--set", "images=cats"], 1, "cats"),
         (&["fashion-mnist-mini", "--count", "0"], 2, "--count"),
         (&["fashion-mnist-mini", "--out", "no/such/a.png"], 1, "writing no/such/a.png"),
         (&["mnist"], 1, "pipeline data fetch mnist"),
