@@ -22,8 +22,10 @@ const MOST_PIXELS: u32 = 128;
 const INNER: f64 = WIDTH - 2.0 * EDGE;
 /// The same as a number of pixels.
 const MOST_WIDE: u32 = 732;
-/// Width and height of a signal's tile.
-const PLOT: (u32, u32) = (170, 72);
+/// Width and least height of a signal's tile.
+const PLOT: (u32, u32) = (234, 72);
+/// Height of each of its channels, which lie one below the other: noisy ones would hide each other.
+const LANE: u32 = 24;
 
 /// Tiles under a title.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -52,7 +54,7 @@ pub struct Tile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Picture(Picture),
-    /// A line for each, from 0 to 255.
+    /// A line for each channel, from 0 to 255, one below the other.
     Signal(Vec<Vec<u8>>),
 }
 
@@ -106,7 +108,7 @@ impl Tile {
                 let scale = (SIDE / p.height.min(p.width)).min(MOST_WIDE / p.height.max(p.width)).max(1);
                 (p.width * scale, p.height * scale)
             }
-            Content::Signal(_) => PLOT,
+            Content::Signal(lines) => (PLOT.0, PLOT.1.max(LANE.saturating_mul(u32::try_from(lines.len()).unwrap_or(u32::MAX)))),
         }
     }
 
@@ -125,10 +127,12 @@ impl Tile {
             }
             Content::Signal(lines) => {
                 svg.rect(frame, SHADE, 1.0);
+                let lane = height / real(lines.len());
                 for (channel, line) in lines.iter().enumerate() {
+                    let top = top + lane * real(channel);
                     let step = width / real(line.len().saturating_sub(1).max(1));
                     let at = |(i, sample): (usize, &u8)| {
-                        (frame[0] + step * real(i), top + (height - 4.0) * (1.0 - f64::from(*sample) / 255.0) + 2.0)
+                        (frame[0] + step * real(i), top + (lane - 4.0) * (1.0 - f64::from(*sample) / 255.0) + 2.0)
                     };
                     let points: Vec<_> = line.iter().enumerate().map(at).collect();
                     svg.polyline(&super::thin::line(&points), &Stroke::solid(categorical(channel).0, 1.0));

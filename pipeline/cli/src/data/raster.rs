@@ -100,9 +100,11 @@ impl Canvas {
             }
             Content::Signal(lines) => {
                 let Ok(()) = frame(0).into_styled(PrimitiveStyle::with_fill(SHADE)).draw(self);
+                let lane = height / u32::try_from(lines.len()).unwrap_or(height);
                 for (channel, line) in lines.iter().enumerate() {
                     let [red, green, blue] = categorical(channel).0.components();
-                    self.line(line, Rgb888::new(red, green, blue), [x, top, width, height]);
+                    let top = top + lane * u32::try_from(channel).unwrap_or(0);
+                    self.line(line, Rgb888::new(red, green, blue), [x, top, width, lane]);
                 }
             }
         }
@@ -212,8 +214,8 @@ mod tests {
         let [red, green, blue] = categorical(0).0.components();
         let inked = |x: u32, y: u32| pixels[3 * (y * width + x) as usize..][..3] == [red, green, blue];
         let top = EDGE + TITLE;
-        assert!(inked(EDGE, top + 2) && inked(EDGE + 169, top + 69), "from the top left to the bottom right");
-        assert!(!inked(EDGE, top + 69) && !inked(EDGE + 169, top + 2));
+        assert!(inked(EDGE, top + 2) && inked(EDGE + 233, top + 69), "from the top left to the bottom right");
+        assert!(!inked(EDGE, top + 69) && !inked(EDGE + 233, top + 2));
     }
 
     #[test]
