@@ -11,6 +11,7 @@ use crate::device;
 use crate::error::Error;
 use crate::feature_maps;
 use crate::kernel::Loss;
+use crate::layer::Scheme;
 use crate::network::{self, Learn, Network, Slot, Structure};
 use crate::optim::{self, Optimizer};
 use crate::random::{Purpose, Stream};
@@ -129,7 +130,8 @@ pub(crate) fn train(
     let plan = Plan::new(config, dataset, device)?;
     let schedule = Schedule::new(config, plan.steps)?;
     let mut optimizer = optim::new(config)?;
-    let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes())?;
+    let mut structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes())?;
+    structure.scheme = Scheme::of(config);
     let smoothing = config.float_or("label_smoothing", 0.0);
     let mut network = network::new(structure, run.seed, device, device::path(device), &*optimizer, smoothing)?;
     let given = threads();

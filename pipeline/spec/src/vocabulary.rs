@@ -353,6 +353,12 @@ fn classification_keys() -> Vec<Key> {
         ),
         Key::int("eval_train_examples", 1..=1_000_000_000, 1000, "how many training examples the evaluation after each epoch reads"),
         Key::neutral(
+            "init",
+            words(&["auto", "he", "glorot"]),
+            Value::Text("auto".into()),
+            "distribution of initial weights: He before ReLU and its like and Glorot elsewhere, or one of them everywhere (Keras: glorot)",
+        ),
+        Key::neutral(
             "accumulate",
             Kind::Int(1..=65_536),
             Value::Int(1),

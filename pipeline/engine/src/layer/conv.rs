@@ -66,7 +66,8 @@ impl Op for Conv {
     fn parameters(&self) -> Vec<ParameterSpec> {
         let (g, places) = (&self.geometry, self.geometry.kernel.iter().product::<usize>());
         let channels = g.channels / self.groups;
-        let init = Init::before(self.is_rectified, channels * places, self.filters / self.groups * places);
+        let (fan_in, fan_out) = (channels * places, self.filters / self.groups * places);
+        let init = Init::Weights { fan_in, fan_out, is_rectified: self.is_rectified };
         let shape = g.kernel[3 - self.rank..].iter().copied().chain([channels, self.filters]).collect();
         ParameterSpec::with_bias(shape, init, self.bias)
     }

@@ -16,7 +16,7 @@ mod pool;
 mod stack_frames;
 
 use candle_core::{Result, Tensor, Var};
-use spec::model;
+use spec::{Config, model};
 
 use crate::kernel::{BackwardImage, ForwardImage, Parameter, Real, Slopes, Team};
 
@@ -149,33 +149,49 @@ impl ParameterSpec {
     }
 }
 
-/// Initial weights.
+/// Initial numbers of a trainable tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Init {
-    /// Uniform in ±√(6 / fan_in), for a layer before a ReLU (He et al. 2015, equation 10).
-    He {
-        fan_in: usize,
-    },
-    /// Uniform in ±√(6 / (fan_in + fan_out)), for a linear output (Glorot & Bengio 2010, equation 16).
-    Glorot {
+    Weights {
         fan_in: usize,
         fan_out: usize,
+        /// What comes next is a function like ReLU.
+        is_rectified: bool,
     },
     Zero,
     One,
 }
 
-impl Init {
-    /// The initializer that suits what comes next: a function like ReLU, or another.
-    fn before(is_rectified: bool, fan_in: usize, fan_out: usize) -> Self {
-        if is_rectified { Init::He { fan_in } } else { Init::Glorot { fan_in, fan_out } }
-    }
+/// How weights are drawn: uniform in ±√(6 / fan_in) (He et al. 2015, equation 10), or uniform in ±√(6 / (fan_in + fan_out)) (Glorot &
+/// Bengio 2010, equation 16).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// He before a function like ReLU, Glorot elsewhere.
+    #[default]
+    Suited,
+    He,
+    Glorot,
+}
 
+impl Scheme {
+    /// A configuration's key `init`.
+    pub(crate) fn of(config: &Config) -> Self {
+        match config.text("init") {
+            Ok("he") => Scheme::He,
+            Ok("glorot") => Scheme::Glorot,
+            _ => Scheme::Suited,
+        }
+    }
+}
+
+impl Init {
     /// Centre and half width of the interval to draw from.
-    pub(crate) fn interval(self) -> (f64, f64) {
+    pub(crate) fn interval(self, scheme: Scheme) -> (f64, f64) {
         match self {
-            Init::He { fan_in } => (0.0, (6.0 / fan_in as f64).sqrt()),
-            Init::Glorot { fan_in, fan_out } => (0.0, (6.0 / (fan_in + fan_out) as f64).sqrt()),
+            Init::Weights { fan_in, fan_out, is_rectified } => {
+                let is_he = scheme == Scheme::He || (scheme == Scheme::Suited && is_rectified);
+                (0.0, (6.0 / if is_he { fan_in } else { fan_in + fan_out } as f64).sqrt())
+            }
             Init::Zero => (0.0, 0.0),
             Init::One => (1.0, 0.0),
         }

@@ -8,7 +8,7 @@ use spec::model::{Activation, Graph, Layer, Node};
 
 use crate::error::Error;
 use crate::kernel::Loss;
-use crate::layer::{self, Op, Path, Place};
+use crate::layer::{self, Op, Path, Place, Scheme};
 use crate::optim::Optimizer;
 use crate::random::{Purpose, Stream};
 
@@ -82,6 +82,8 @@ pub(crate) struct Structure {
     inputs: Vec<Vec<usize>>,
     /// Shape of the data and of every layer's output, for one example.
     pub(crate) shapes: Vec<Vec<usize>>,
+    /// How initial weights are drawn.
+    pub(crate) scheme: Scheme,
 }
 
 impl Structure {
@@ -125,7 +127,7 @@ impl Structure {
         if let Some(unused) = (1..ops.len()).find(|output| inputs.iter().all(|inputs| !inputs.contains(output))) {
             return Err(Error::Mismatch(format!("nothing takes from {}", title(&graph.nodes[unused - 1]))));
         }
-        Ok(Structure { ops, inputs, shapes })
+        Ok(Structure { ops, inputs, shapes, scheme: Scheme::default() })
     }
 
     /// Shape of the data and of every layer's output, for one example.
@@ -173,7 +175,7 @@ impl Structure {
     fn initial(&self, seed: u64, dtype: DType, device: &Device) -> Result<Vec<Vec<Var>>> {
         let mut index = 0;
         let mut draw = |p: layer::ParameterSpec| {
-            let (centre, width) = p.init.interval();
+            let (centre, width) = p.init.interval(self.scheme);
             let mut stream = Stream::new(Purpose::Init, seed, index);
             index += 1;
             let mut next = || if width > 0.0 { centre + width * (2.0 * stream.unit() - 1.0) } else { centre };

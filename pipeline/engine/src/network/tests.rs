@@ -293,13 +293,22 @@ fn layers_before_functions_like_relu_start_with_larger_weights() {
         let structure = Structure::of(&Graph::chain(layers), &[8, 8, 4], 3).unwrap();
         structure.ops[0].parameters().remove(0).init
     };
-    let (he, glorot) = (layer::Init::He { fan_in: 18 }, layer::Init::Glorot { fan_in: 18, fan_out: 27 });
+    let weights = |is_rectified| layer::Init::Weights { fan_in: 18, fan_out: 27, is_rectified };
+    let (he, glorot) = (weights(true), weights(false));
     assert_eq!(init(vec![conv(true)]), he);
     assert_eq!(init(vec![conv(false)]), glorot);
     assert_eq!(init(vec![conv(false), Layer::Activation(Activation::Gelu)]), he);
     assert_eq!(init(vec![conv(false), Layer::Activation(Activation::Tanh)]), glorot);
     assert_eq!(init(vec![conv(false), Layer::BatchNorm { relu: true }]), glorot);
     assert_eq!(init(vec![conv(false), Layer::BatchNorm { relu: false }, Layer::Activation(Activation::Relu)]), glorot);
+    let width = |init: layer::Init, scheme: &str| {
+        let mut config = spec::Config::default();
+        config.insert("init", Value::Text(scheme.to_owned().into()));
+        init.interval(Scheme::of(&config)).1.powi(2)
+    };
+    // 6/18 and 6/45.
+    assert!([(he, "auto"), (he, "he"), (glorot, "he")].iter().all(|(init, scheme)| (width(*init, scheme) - 1.0 / 3.0).abs() < 1e-12));
+    assert!([(glorot, "auto"), (he, "glorot")].iter().all(|(init, scheme)| (width(*init, scheme) - 2.0 / 15.0).abs() < 1e-12));
 }
 
 #[test]
