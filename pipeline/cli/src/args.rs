@@ -220,7 +220,7 @@ pub struct DataFetch {
     /// A dataset's name
     pub name: String,
 
-    /// Where a mirror has the files, such as http://mirror.local/mnist [default: where they are published]; they are checked all the same
+    /// Where a mirror has the files, such as `http://mirror.local/mnist` [default: where they are published]; they are checked all the same
     #[arg(long, value_name = "URL")]
     pub from: Option<String>,
 

@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::workspace::{Outcome, Workspace};
 
-/// The command where nothing is in the cache, and no proxy between it and this machine.
+/// The command with no proxy between it and this machine.
 fn alone(w: &Workspace, args: &[&str]) -> Outcome {
     let mut command = w.command(args);
     for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(proxy);
     }
-    Outcome::of(&command.env("XDG_CACHE_HOME", w.path("cache")).output().unwrap())
+    Outcome::of(&command.output().unwrap())
 }
 
 /// A server that gives every request the same answer, and its address.

@@ -31,7 +31,7 @@ fn every_committed_study_expands() {
 fn grid_and_model_files_in_the_readme_expand() {
     let (w, readme) = (Workspace::new(""), read("README.md"));
     std::fs::create_dir(w.path("experiments/models")).unwrap();
-    let (mut grids, mut models, mut parts) = (0, 0, 0);
+    let (mut grids, mut models, mut parts, mut images) = (0, 0, 0, 0);
     let base = TINY.lines().filter(|l| !l.starts_with("model")).collect::<Vec<_>>().join("\n");
     for block in readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
         let grid = if let Some(name) = block.lines().next().unwrap().strip_prefix("# experiments/models/") {
@@ -41,6 +41,20 @@ fn grid_and_model_files_in_the_readme_expand() {
         } else if block.contains("[study]") {
             grids += 1;
             block.to_owned()
+        } else if block.contains("dataset = \"images\"") {
+            // Images of the user's own are there, and a network is trained on them.
+            images += 1;
+            for (class, colour) in [("red", [250, 0, 0]), ("blue", [0, 0, 250])] {
+                for number in 0..8u8 {
+                    w.write_png(&format!("data/flowers/{class}/{number}.png"), [5, 7], [colour[0], number, colour[2]]);
+                }
+            }
+            let rest = "model = \"mlp\"\noptimizer = \"sgd\"\nlr = 0.1\nbatch_size = 4\nepochs = 1\nvalidation_fraction = 0.25\n";
+            let grid = format!("[study]\nquestion = \"Which flower?\"\n{block}{rest}[replicates]\nseeds = 1\n");
+            w.write("experiments/tiny.toml", &grid);
+            let sweep = w.run(&["sweep", "--no-report"]).stderr;
+            assert!(sweep.contains("1 completed"), "{sweep}");
+            grid
         } else {
             parts += 1;
             let (settings, axes) = block.split_once("[grid]\n").unwrap();
@@ -49,7 +63,7 @@ fn grid_and_model_files_in_the_readme_expand() {
         w.write("experiments/tiny.toml", &grid);
         w.ok(&["plan"]);
     }
-    assert_eq!((grids, models, parts), (1, 2, 1));
+    assert_eq!((grids, models, parts, images), (1, 2, 1, 1));
 }
 
 #[test]

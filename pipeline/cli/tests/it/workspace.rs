@@ -49,14 +49,24 @@ impl Workspace {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    /// A picture of one colour, in folders that are made.
+    pub fn write_png(&self, name: &str, [height, width]: [u32; 2], colour: [u8; 3]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let pixels = colour.repeat((height * width) as usize);
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The command, not yet started.
+    /// The command, not yet started. No file of the user's is in its way.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline"));
-        command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").env_remove("XDG_CACHE_HOME");
+        command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1").env("XDG_CACHE_HOME", self.path("cache"));
         command
     }
 
