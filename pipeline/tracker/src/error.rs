@@ -11,6 +11,11 @@ pub enum Error {
     Foreign(PathBuf),
     #[error("{}: written by a newer version of this program (schema {found}, this one knows {known})", path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{}: written by an earlier version of this program (schema {found}, this one knows {known}), and it can't be brought up to date: {why}",
+        path.display()
+    )]
+    Older { path: PathBuf, found: i64, known: i64, why: String },
     #[error("{}: another sweep is writing to it", .0.display())]
     Busy(PathBuf),
     #[error("{}: can't be written", path.display())]

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::Error;
+use crate::write::Tracker;
 
 /// "pipe" in ASCII: tells our files from other SQLite databases (an empty file opens as one, too).
 const APPLICATION_ID: i64 = 0x7069_7065;
@@ -43,7 +44,7 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Opens a file for reading only. Works while a sweep writes to it.
+/// Opens a file for reading only. Works while a sweep writes to it. A file of an earlier version is brought up to date first.
 pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
     if !path.exists() {
         return Err(Error::Missing(path.to_owned()));
@@ -57,6 +58,16 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
     let found = check(&connection, path)?;
     if found == 0 {
         return Err(Error::Missing(path.to_owned()));
+    }
+    if found < VERSION {
+        drop(connection);
+        // The program of that version may be writing to it.
+        if Tracker::is_busy(path) {
+            return Err(Error::Busy(path.to_owned()));
+        }
+        let why = |e: Error| Error::Older { path: path.to_owned(), found, known: VERSION, why: e.to_string() };
+        open_for_writing(path).and_then(|connection| settle(&connection)).map_err(why)?;
+        return open_for_reading(path);
     }
     connection.pragma_update(None, "query_only", true)?;
     // One snapshot for everything that is read, also while a sweep writes.
@@ -109,6 +120,20 @@ mod tests {
             std::fs::write(file, &found).unwrap();
         }
         assert_eq!(found, std::fs::read_to_string(file).unwrap(), "run UPDATE_SCHEMA=1 cargo test and commit schema.sql");
+    }
+
+    #[test]
+    fn files_of_earlier_versions_are_brought_up_to_date_to_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let version = open_for_reading(&path).unwrap().pragma_query_value(None, "user_version", |r| r.get::<_, i64>(0));
+        assert_eq!(version.unwrap(), VERSION);
+        assert!(!path.with_extension("db-wal").exists());
     }
 
     #[test]
