@@ -294,7 +294,12 @@ fn descent_keys() -> Vec<Key> {
             doc: "how the learning rate changes from step to step",
         },
         Key::int("warmup_steps", 0..=1_000_000_000, 0, "steps over which the rate rises linearly to lr before the schedule starts"),
-        Key::optional("clip_norm", Kind::OpenFloat(0.0, 1e9), "a gradient with a larger Euclidean norm is scaled down to this one"),
+        Key::neutral(
+            "clip_norm",
+            Kind::Float(0.0..=1e9),
+            Value::Float(0.0),
+            "a gradient with a larger Euclidean norm is scaled down to this one; 0: none is",
+        ),
         Key {
             name: "divergence_factor",
             kind: Kind::OpenFloat(1.0, 1e300),
