@@ -102,4 +102,12 @@ fn every_committed_grid_is_planned() {
         &w.command(&["--db", "none.db", "plan"]).current_dir(crate::workspace::repository()).output().unwrap(),
     );
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    for entry in std::fs::read_dir(crate::workspace::repository().join("experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        // Data that is not in the binary may not be here; then all else in the file is right.
+        let skipped = outcome.stderr.contains(&format!("study {name} is skipped: the dataset"));
+        let planned = outcome.stdout.contains(&format!("\n {name} "));
+        assert!(path.extension().is_none_or(|e| e != "toml") || skipped != planned, "{name}: {}", outcome.stderr);
+    }
 }
