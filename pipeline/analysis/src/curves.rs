@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
+use spec::record::Outcome;
 use spec::{Metric, Quantity};
 
 use crate::error::Error;
 use crate::frame;
+use crate::number::real;
 use crate::results::split_named;
+#[cfg(doc)]
+use crate::steps::BINS;
+use crate::steps::RunSteps;
 use crate::study_data::StudyData;
-
-/// Equal parts that the longest run of a study is divided into, by examples seen.
-pub const BINS: u64 = 60;
 
 /// Median and quartiles over the seeds of an arm; infinitely bad where diverged seeds decide them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,14 +65,14 @@ impl Curves {
                 curves.epochs.entry(key).or_default().push(point);
             }
         }
-        let frame = per_bin(data)?;
-        let (arm, examples) = (frame::whole(&frame, "arm")?, frame::floats(&frame, "examples")?);
-        for (arm, point) in arm.into_iter().zip(points(&frame, &examples, "loss")?) {
-            curves.steps.entry(place(arm)).or_default().push(point);
+        if data.steps.bins.height() > 0 {
+            let frame = per_bin(data)?;
+            let (arm, examples) = (frame::whole(&frame, "arm")?, frame::floats(&frame, "examples")?);
+            for (arm, point) in arm.into_iter().zip(points(&frame, &examples, "loss")?) {
+                curves.steps.entry(place(arm)).or_default().push(point);
+            }
         }
-        let frame = ends(data)?;
-        let (arm, examples, loss) = (frame::whole(&frame, "arm")?, frame::floats(&frame, "examples")?, frame::floats(&frame, "loss")?);
-        curves.diverged = (0..arm.len()).map(|i| End { arm: place(arm[i]), examples: examples[i], loss: loss[i] }).collect();
+        curves.diverged = ends(data);
         Ok(curves)
     }
 }
@@ -100,15 +102,7 @@ pub fn per_epoch(data: &StudyData) -> Result<DataFrame, Error> {
 /// When a data frame query fails.
 pub fn per_bin(data: &StudyData) -> Result<DataFrame, Error> {
     let runs = with_result(data)?;
-    let longest = data.steps.examples.iter().copied().max().unwrap_or(1).max(1);
-    // The cast drops the fraction.
-    let bin = ((col("examples") - lit(1u64)) * lit(BINS) / lit(longest)).cast(DataType::UInt64).alias("bin");
-    let means = frame::steps(&data.steps)?
-        .filter(col("loss").is_finite())
-        .select([col("run"), col("examples"), col("loss"), bin])
-        .group_by([col("run"), col("bin")])
-        .agg([col("examples").cast(DataType::Float64).mean(), col("loss").mean()])
-        .inner_join(runs.clone(), col("run"), col("run"));
+    let means = data.steps.bins.clone().lazy().inner_join(runs.clone(), col("run"), col("run"));
     // A run that ended within a bin has its mean place earlier; the other runs of the arm agree.
     let aggregates = [vec![col("examples").max()], over_seeds("loss")].concat();
     Ok(for_every_run(means, runs, &["bin"], &["examples", "loss"])
@@ -119,15 +113,15 @@ pub fn per_bin(data: &StudyData) -> Result<DataFrame, Error> {
         .collect()?)
 }
 
-/// `arm`, `examples` and last finite `loss` of every diverged run.
-fn ends(data: &StudyData) -> Result<DataFrame, Error> {
-    let runs = frame::runs(data)?.lazy().filter(col("diverged"));
-    Ok(frame::steps(&data.steps)?
-        .group_by([col("run")])
-        .agg([col("examples").last(), col("loss").filter(col("loss").is_finite()).last()])
-        .inner_join(runs, col("run"), col("run"))
-        .sort(["arm", "examples", "loss"], SortMultipleOptions::default())
-        .collect()?)
+/// Where diverged runs ended, arm by arm.
+fn ends(data: &StudyData) -> Vec<End> {
+    let of = |(run, steps): (&u32, &RunSteps)| {
+        let record = data.runs.get(*run as usize).filter(|record| record.outcome == Some(Outcome::Diverged))?;
+        Some(End { arm: record.position, examples: real(steps.examples), loss: steps.last_loss })
+    };
+    let mut ends: Vec<End> = data.steps.runs.iter().filter_map(of).collect();
+    ends.sort_by(|a, b| (a.arm, a.examples).partial_cmp(&(b.arm, b.examples)).unwrap_or(std::cmp::Ordering::Equal));
+    ends
 }
 
 /// `run`, `arm` and `diverged` of the runs that count.

@@ -11,6 +11,9 @@ pub enum Error {
     /// A query on a data frame failed; a mistake of this program.
     #[error("summing up the results")]
     Frame(#[from] polars::error::PolarsError),
+    /// A mistake of this program.
+    #[error("a thread that read the results panicked")]
+    Thread,
     #[error("writing a table: {0}")]
     Csv(String),
     #[error("no study named {}; the database has {}", quoted(.wanted), or_none(.known))]

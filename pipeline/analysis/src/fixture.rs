@@ -7,22 +7,47 @@
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
     clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
     reason = "hand-made rows for tests"
 )]
 
+use std::ops::{Deref, DerefMut};
+
 use serde_json::{Value, json};
+use spec::analysis::Settings;
 use spec::record::Outcome;
 use spec::{Metric, Split};
-use tracker::read::{EvalColumns, RunRecord, StepColumns, StudyRecord};
+use tracker::read::{EvalColumns, LossColumns, RunRecord, StepColumns, StudyRecord};
 
 use crate::StudyData;
+use crate::steps::Steps;
 
 pub const ACCURACY: Metric = Metric::ALL[3];
 pub const LOSS: Metric = Metric::ALL[2];
 
+/// A study with the rows that its steps are made of.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    data: StudyData,
+    rows: StepColumns,
+}
+
+impl Deref for Fixture {
+    type Target = StudyData;
+    fn deref(&self) -> &StudyData {
+        &self.data
+    }
+}
+
+impl DerefMut for Fixture {
+    fn deref_mut(&mut self) -> &mut StudyData {
+        &mut self.data
+    }
+}
+
 /// A study without runs.
-pub fn study(name: &str, axes: &[&str]) -> StudyData {
-    StudyData {
+pub fn study(name: &str, axes: &[&str]) -> Fixture {
+    let data = StudyData {
         study: StudyRecord {
             name: name.into(),
             question: "Which arm converges best?".into(),
@@ -30,17 +55,23 @@ pub fn study(name: &str, axes: &[&str]) -> StudyData {
             metric: ACCURACY,
             targets: vec![(ACCURACY, 0.8), (LOSS, 0.6)],
             axes: axes.iter().map(|axis| (*axis).into()).collect(),
+            analysis: Settings::default(),
+            source: "[study]".into(),
         },
         runs: vec![],
-        steps: StepColumns::default(),
+        steps: Steps::default(),
         evals: EvalColumns::default(),
         positions: tracker::read::PositionColumns::default(),
         measurements: vec![],
         pictures: vec![],
-    }
+        confusions: vec![],
+        twins: StepColumns::default(),
+        samples: StepColumns::default(),
+    };
+    Fixture { data, rows: StepColumns::default() }
 }
 
-impl StudyData {
+impl Fixture {
     /// Adds a run that was not started, and gives its index.
     pub fn add(&mut self, arm: &str, position: usize, axes: &[Value], seed: u64) -> u32 {
         self.runs.push(RunRecord {
@@ -62,21 +93,39 @@ impl StudyData {
             version: None,
             git_commit: None,
             git_dirty: Some(false),
+            classes: vec![],
         });
         u32::try_from(self.runs.len() - 1).unwrap()
     }
 
     pub fn end(&mut self, run: u32, outcome: Outcome, error: Option<&str>) {
-        let steps = self.steps.run.iter().filter(|of| **of == run).count() as u64;
+        let steps = self.rows.run.iter().filter(|of| **of == run).count() as u64;
         let record = &mut self.runs[run as usize];
         (record.outcome, record.error, record.started, record.steps) = (Some(outcome), error.map(Into::into), true, steps);
         record.device = Some("cpu".into());
         record.version = Some("0.1.0".into());
         record.git_commit = Some("0123456789abcdef".into());
+        self.sum_up();
+    }
+
+    /// As loading does: the steps of runs with a result.
+    fn sum_up(&mut self) {
+        let kept: Vec<usize> = (0..self.rows.run.len())
+            .filter(|i| self.data.runs[self.rows.run[*i] as usize].outcome.is_some_and(Outcome::is_result))
+            .collect();
+        let columns = LossColumns {
+            run: kept.iter().map(|i| self.rows.run[*i]).collect(),
+            step: kept.iter().map(|i| self.rows.step[*i] as u32).collect(),
+            epoch: kept.iter().map(|i| self.rows.epoch[*i] as u32).collect(),
+            examples: kept.iter().map(|i| self.rows.examples[*i]).collect(),
+            loss: kept.iter().map(|i| self.rows.loss[*i]).collect(),
+            accuracy: kept.iter().map(|i| self.rows.accuracy[*i]).collect(),
+        };
+        self.data.steps = Steps::of(&columns).unwrap();
     }
 
     pub fn step(&mut self, run: u32, step: u64, epoch: u64, examples: u64, loss: f64) {
-        let s = &mut self.steps;
+        let s = &mut self.rows;
         s.run.push(run);
         s.step.push(step);
         s.epoch.push(epoch);
@@ -121,12 +170,12 @@ impl StudyData {
     }
 
     /// The same study with its logs in another order.
-    pub fn shuffled(&self) -> StudyData {
+    pub fn shuffled(&self) -> Self {
         fn pick<T: Copy>(column: &mut Vec<T>, order: &[usize]) {
             *column = order.iter().map(|i| column[*i]).collect();
         }
         let mut other = self.clone();
-        let (s, e) = (&mut other.steps, &mut other.evals);
+        let (s, e) = (&mut other.rows, &mut other.data.evals);
         // Multiplication by a number coprime to the length visits every row once.
         let order = |n: usize| -> Vec<usize> {
             let stride = (7920..1_000_000).find(|k| (2..=*k).all(|d| k % d != 0 || !n.is_multiple_of(d))).unwrap();
@@ -150,6 +199,7 @@ impl StudyData {
         pick(&mut e.accuracy, &m);
         pick(&mut e.noise_scale, &m);
         pick(&mut e.elapsed_ms, &m);
+        other.sum_up();
         other
     }
 }
@@ -158,7 +208,7 @@ impl StudyData {
 ///
 /// `a|b` is best. `=wild` was better after one epoch, then one of its runs diverged. A run of `failing` failed, and one of
 /// `waiting` was never started.
-pub fn troubled() -> StudyData {
+pub fn troubled() -> Fixture {
     let mut data = study("troubled", &["optimizer"]);
     let arms = ["a|b", "=wild", "failing", "waiting"];
     for seed in 0..2 {

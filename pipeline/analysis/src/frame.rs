@@ -2,7 +2,7 @@
 //! Called by `results` and `curves`, which query the frames; it knows nothing of what they ask.
 
 use polars::prelude::*;
-use tracker::read::{EvalColumns, StepColumns};
+use tracker::read::EvalColumns;
 
 use crate::error::Error;
 use crate::results::State;
@@ -19,19 +19,6 @@ pub fn runs(data: &StudyData) -> Result<DataFrame, Error> {
     let name: Vec<&str> = states.iter().map(|state| state.name()).collect();
     let diverged: Vec<bool> = states.iter().map(|state| *state == State::Diverged).collect();
     Ok(df!("run" => index, "arm" => arm, "state" => name, "diverged" => diverged)?)
-}
-
-/// Every step, in the order of run and step, whatever the order of the input: sums then add up in one order.
-///
-/// # Errors
-/// When columns differ in length.
-pub fn steps(steps: &StepColumns) -> Result<LazyFrame, Error> {
-    let frame = df!(
-        "run" => &steps.run, "step" => &steps.step, "epoch" => &steps.epoch, "examples" => &steps.examples,
-        "loss" => &steps.loss, "accuracy" => &steps.accuracy, "lr" => &steps.lr, "grad_norm" => &steps.grad_norm,
-        "elapsed_ms" => &steps.elapsed_ms
-    )?;
-    Ok(frame.lazy().sort(["run", "step"], SortMultipleOptions::default()))
 }
 
 /// Every evaluation, in the order of run, split and step.

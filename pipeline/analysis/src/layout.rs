@@ -165,9 +165,8 @@ fn number(data: &StudyData, arm: &ArmResult<'_>, axis: usize) -> Option<f64> {
         return Some(number);
     }
     let of_arm = |run: u32| data.runs.get(run as usize).is_some_and(|record| record.position == arm.position);
-    let steps = &data.steps;
-    let first = (0..steps.run.len()).find(|i| steps.step[*i] == 1 && of_arm(steps.run[*i]))?;
-    Some(real(steps.examples[first]))
+    let (_, steps) = data.steps.runs.iter().find(|(run, _)| of_arm(**run))?;
+    Some(real(steps.first_batch))
 }
 
 /// An arm's axis values as its label has them: texts and switches by themselves, numbers with their key.

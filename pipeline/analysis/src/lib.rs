@@ -16,6 +16,7 @@ pub mod plot;
 pub mod report;
 pub mod results;
 pub mod stats;
+pub mod steps;
 pub mod study_data;
 pub mod table;
 pub mod targets;

@@ -155,15 +155,19 @@ struct Ends {
     train_ms: Option<f64>,
 }
 
-/// Last and best evaluations of every run that has any, by index.
+/// Last and best evaluations of every run that has any, by index. The last is that of the weights that were tested.
 fn ends(data: &StudyData) -> Result<BTreeMap<u64, Ends>, Error> {
     let finite = |name: &str| col(name).filter(col(name).is_finite());
     let before = |name: &str| col(name).filter(col("step").eq(lit(0u64))).first();
+    // A run that stopped early ends with the weights of its best epoch: those that were tested.
+    let tested = col("step").filter(col("split").eq(lit(Split::Test.name()))).last().over([col("run")])?;
+    let at_end = |name: &str| col(name).filter(col("tested").is_null().or(col("step").lt_eq(col("tested")))).last();
     let frame = frame::evals(&data.evals)?
+        .with_column(tested.alias("tested"))
         .group_by([col("run"), col("split")])
         .agg([
-            col("loss").last(),
-            col("accuracy").last(),
+            at_end("loss"),
+            at_end("accuracy"),
             finite("loss").min().alias("best_loss"),
             finite("accuracy").max().alias("best_accuracy"),
             before("loss").alias("loss_before"),

@@ -72,6 +72,7 @@ fn an_unknown_study_is_named_with_those_that_exist() {
         hypothesis: None,
         metric: crate::fixture::ACCURACY,
         targets: vec![],
+        analysis: spec::analysis::Settings::default(),
         axes: vec![],
         arms: vec![spec::Arm { label: "base".into(), axes: vec![], config: spec::Config::default(), graph: None }],
         seeds: vec![0, 1],

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use analysis::find_lr::{self, Suggestion};
 use anyhow::{Context, Result};
 use engine::Catalog;
-use spec::record::{Eval, Facts, Measurement, Picture, Position, Sink, SinkError, Step};
+use spec::record::{Confusion, Eval, Facts, Measurement, Picture, Position, Sink, SinkError, Step};
 use spec::{Arm, Config, Limits, RunSpec, Value};
 
 use crate::args::FindLr;
@@ -126,6 +126,10 @@ impl Sink for Steps {
     }
 
     fn picture(&mut self, _: &Picture) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn confusion(&mut self, _: &Confusion) -> Result<(), SinkError> {
         Ok(())
     }
 }

@@ -152,7 +152,16 @@ fn matrices(config: &Config, seed: u64) -> Result<(Matrix, Matrix), Error> {
 pub(crate) fn facts(config: &Config) -> Result<Facts, Error> {
     let (x, w) = matrices(config, 0)?;
     let (parameters, memory_bytes) = (w.values.len() as u64, 8 * (x.values.len() + w.values.len()) as u64);
-    Ok(Facts { parameters, flops_per_step: 0, memory_bytes, planned_steps: 0, device: "cpu".into(), threads: 1, layers: vec![] })
+    Ok(Facts {
+        parameters,
+        flops_per_step: 0,
+        memory_bytes,
+        planned_steps: 0,
+        device: "cpu".into(),
+        threads: 1,
+        layers: vec![],
+        classes: vec![],
+    })
 }
 
 /// Derives the gradients in all ways and records the largest deviation of each from the hand-derived ones, and the worked numbers.

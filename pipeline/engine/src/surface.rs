@@ -23,7 +23,16 @@ pub(crate) fn facts(config: &Config) -> Result<Facts, Error> {
         return Err(Error::Mismatch(format!("warmup_steps must be less than the {steps} steps, or the rate never reaches lr")));
     }
     Surface::new(config)?;
-    Ok(Facts { parameters: 2, flops_per_step: 0, memory_bytes: 0, planned_steps: steps, device: "cpu".into(), threads: 1, layers: vec![] })
+    Ok(Facts {
+        parameters: 2,
+        flops_per_step: 0,
+        memory_bytes: 0,
+        planned_steps: steps,
+        device: "cpu".into(),
+        threads: 1,
+        layers: vec![],
+        classes: vec![],
+    })
 }
 
 /// Descends from the start and records every place. The loss is the height; a step counts as one epoch, because each sees all there

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use spec::record::{Eval, Facts, Measurement, Outcome, Sink, Step};
+use spec::record::{Confusion, Eval, Facts, Measurement, Outcome, Sink, Step};
 use spec::{Config, RunSpec, Split, model};
 
 use crate::data::{Augment, Dataset, Division, Part, Scale};
@@ -98,6 +98,7 @@ impl Plan {
             device: device::name(device).to_owned(),
             threads: 1,
             layers,
+            classes: dataset.class_names.clone(),
         };
         Ok(Plan { graph, eval_batch, division, batch_size, steps, facts })
     }
@@ -442,10 +443,17 @@ impl Training<'_> {
             return Ok(0.0);
         }
         let (mut sum, mut correct) = (0.0, 0);
+        let mut confusion = Confusion::default();
         for batch in indices.chunks(self.plan.eval_batch) {
             let loss = self.forward(part, batch, false)?;
             sum += loss.sum;
             correct += loss.correct;
+            if split == Split::Test {
+                count_confusion(&mut confusion, &self.network.logits()?, &self.labels);
+            }
+        }
+        if split == Split::Test {
+            sink.confusion(&confusion)?;
         }
         let n = indices.len() as f64;
         let (loss, accuracy, epoch) = (sum / n, Some(f64::from(correct) / n), step.div_ceil(self.plan.per_epoch()));
@@ -496,6 +504,19 @@ impl Training<'_> {
             sink.measurement(&Measurement { name: format!("layer {layer}: deviation from a matrix product per pixel"), value: deviation })?;
         }
         Ok(())
+    }
+}
+
+/// Counts what examples with these labels are taken for: the largest of their logits, the first of equals.
+fn count_confusion(confusion: &mut Confusion, logits: &[f32], labels: &[u32]) {
+    let classes = logits.len() / labels.len().max(1);
+    confusion.classes = classes;
+    confusion.examples.resize(classes * classes, 0);
+    for (row, label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+        if row.iter().all(|logit| logit.is_finite()) {
+            let predicted = (1..classes).fold(0, |largest, i| if row[i] > row[largest] { i } else { largest });
+            confusion.examples[*label as usize * classes + predicted] += 1;
+        }
     }
 }
 

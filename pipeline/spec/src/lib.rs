@@ -2,6 +2,7 @@
 //!
 //! Every other crate stands on this one. It knows neither candle, nor SQL, nor polars.
 
+pub mod analysis;
 pub mod config;
 pub mod diagnostic;
 mod document;

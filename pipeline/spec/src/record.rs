@@ -72,6 +72,14 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
+/// The test split by what each example is and what it was taken for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Confusion {
+    pub classes: usize,
+    /// \[label, predicted\], row by row. An example without a prediction (no logit is the largest) is in none.
+    pub examples: Vec<u32>,
+}
+
 /// What is known of a run once its network is built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -88,6 +96,8 @@ pub struct Facts {
     pub threads: u32,
     /// Of its network, if it has one.
     pub layers: Vec<LayerFacts>,
+    /// Names of the dataset's classes, if it has any.
+    pub classes: Vec<String>,
 }
 
 /// What is known of a layer once its network is built.
@@ -198,6 +208,12 @@ pub trait Sink {
     /// # Errors
     /// When the storage behind it has failed.
     fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError>;
+
+    /// Called once, when the test split was evaluated.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed.
+    fn confusion(&mut self, confusion: &Confusion) -> Result<(), SinkError>;
 
     /// Called for every picture; each name once.
     ///

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::analysis::Settings;
 use crate::config::Config;
 use crate::metric::Metric;
 use crate::model::Graph;
@@ -18,6 +19,8 @@ pub struct Study {
     pub metric: Metric,
     /// Thresholds for time to target.
     pub targets: Vec<(Metric, f64)>,
+    /// How its arms are compared and its runs judged.
+    pub analysis: Settings,
     /// The varied keys, in the order of the file.
     pub axes: Vec<String>,
     pub arms: Vec<Arm>,

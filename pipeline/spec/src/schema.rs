@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::analysis::THRESHOLDS;
 use crate::metric::{Metric, Split};
 use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
 
@@ -38,6 +39,13 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
         .iter()
         .map(|m| ((*m).to_owned(), json!({ "anyOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }] })))
         .collect();
+    let thresholds: Map<String, Json> = THRESHOLDS
+        .iter()
+        .map(|t| {
+            let number = json!({ "type": "number", "minimum": t.least, "maximum": t.most, "default": t.default, "description": t.doc });
+            (t.name.to_owned(), number)
+        })
+        .collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Experiment grid",
@@ -55,6 +63,16 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
                     "hypothesis": { "type": "string", "description": "what is expected, stated beforehand" },
                     "metric": { "enum": metrics, "default": "validation_accuracy", "description": "the metric that decides between arms" },
                     "targets": { "type": "object", "properties": targets, "additionalProperties": false, "description": "thresholds for time to target" }
+                }
+            },
+            "analysis": {
+                "type": "object",
+                "description": "how arms are compared and runs judged; changes no run",
+                "additionalProperties": false,
+                "properties": {
+                    "compare": { "description": "axes whose values are compared, each at the best arm that the other axes have for it; unless given, all arms are compared", "anyOf": [name, names] },
+                    "margin": { "type": "number", "exclusiveMinimum": 0, "description": "differences of the deciding metric up to this are of no consequence" },
+                    "diagnosis": { "type": "object", "properties": thresholds, "additionalProperties": false, "description": "thresholds of the diagnosis" }
                 }
             },
             "base": { "$ref": "#/$defs/settings", "description": "the configuration that every run starts from" },

@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             hypothesis: None,
             metric: Metric::ALL[0],
             targets: vec![],
+            analysis: spec::analysis::Settings::default(),
             axes: vec![],
             arms: vec![Arm { label: "all".into(), axes: vec![], config: Config::default(), graph: None }],
             seeds: vec![0],
@@ -38,6 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             device: "cpu".into(),
             threads: 1,
             layers: vec![],
+            classes: vec![],
         })?;
         let (start, mut logging) = (Instant::now(), Duration::ZERO);
         for step in 1..=steps {

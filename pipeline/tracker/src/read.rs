@@ -1,8 +1,10 @@
 //! Reading results back as typed columns.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
+use spec::analysis::Settings;
 use spec::record::{LayerFacts, Measurement, Outcome, Picture};
 use spec::{Metric, Split};
 
@@ -12,6 +14,7 @@ use crate::store;
 /// A results file, open for reading. Works while a sweep writes to it.
 pub struct Reader {
     connection: Connection,
+    path: PathBuf,
 }
 
 /// A study as it was last swept.
@@ -24,6 +27,10 @@ pub struct StudyRecord {
     pub targets: Vec<(Metric, f64)>,
     /// The varied keys, in the order of the file.
     pub axes: Vec<String>,
+    /// How its arms are compared and its runs judged.
+    pub analysis: Settings,
+    /// The grid file.
+    pub source: String,
 }
 
 /// A run of a study.
@@ -54,6 +61,8 @@ pub struct RunRecord {
     pub version: Option<String>,
     pub git_commit: Option<String>,
     pub git_dirty: Option<bool>,
+    /// Names of the dataset's classes, if it has any.
+    pub classes: Vec<String>,
 }
 
 impl RunRecord {
@@ -75,6 +84,17 @@ pub struct StepColumns {
     pub lr: Vec<f64>,
     pub grad_norm: Vec<f64>,
     pub elapsed_ms: Vec<f64>,
+}
+
+/// What curves and statistics need of steps; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LossColumns {
+    pub run: Vec<u32>,
+    pub step: Vec<u32>,
+    pub epoch: Vec<u32>,
+    pub examples: Vec<u64>,
+    pub loss: Vec<f64>,
+    pub accuracy: Vec<f64>,
 }
 
 /// Evaluations of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
@@ -121,7 +141,15 @@ impl Reader {
     /// # Errors
     /// When the file is absent, not ours, or newer than this program.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Reader { connection: store::open_for_reading(path)? })
+        Ok(Reader { connection: store::open_for_reading(path)?, path: path.to_owned() })
+    }
+
+    /// Another reader of the same file, for another thread. What is written to the file in between is seen by the other alone.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn another(&self) -> Result<Self, Error> {
+        Reader::open(&self.path)
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -133,7 +161,8 @@ impl Reader {
     /// # Errors
     /// When the database can't be read.
     pub fn studies(&self) -> Result<Vec<StudyRecord>, Error> {
-        let mut statement = self.connection.prepare("SELECT name, question, hypothesis, metric, axes FROM study ORDER BY name")?;
+        let mut statement =
+            self.connection.prepare("SELECT name, question, hypothesis, metric, axes, analysis, source FROM study ORDER BY name")?;
         let mut studies = statement
             .query_map([], |r| {
                 let axes: String = r.get(4)?;
@@ -144,6 +173,8 @@ impl Reader {
                     metric: metric(r, 3)?,
                     targets: vec![],
                     axes: serde_json::from_str(&axes).unwrap_or_default(),
+                    analysis: Settings::from_json(&r.get::<_, String>(5)?),
+                    source: r.get(6)?,
                 })
             })?
             .collect::<Result<Vec<_>, _>>()?;
@@ -162,7 +193,7 @@ impl Reader {
         let mut statement = self.connection.prepare(
             "SELECT run.id, sr.arm, sr.position, sr.axes, run.seed, run.config, run.outcome, run.started_at IS NOT NULL, run.error, run.steps,
                     run.planned_steps, run.parameters, run.device, run.version, run.git_commit, run.git_dirty,
-                    run.flops_per_step, run.layers
+                    run.flops_per_step, run.layers, run.classes
              FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed",
         )?;
         let runs = statement
@@ -188,6 +219,7 @@ impl Reader {
                     git_dirty: r.get(15)?,
                     flops_per_step: r.get(16)?,
                     layers: r.get::<_, Option<String>>(17)?.map(|layers| LayerFacts::from_json(&layers)).unwrap_or_default(),
+                    classes: r.get::<_, Option<String>>(18)?.and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default(),
                 })
             })?
             .collect::<Result<Vec<_>, _>>()?;
@@ -216,6 +248,63 @@ impl Reader {
                 out.lr.push(nan(r, 5)?);
                 out.grad_norm.push(nan(r, 6)?);
                 out.elapsed_ms.push(r.get::<_, f64>(7)? / 1000.0);
+            }
+        }
+        Ok(out)
+    }
+
+    /// What curves and statistics need of every logged step of some of the runs, run by run, in order. `run` counts on from the
+    /// first of `places`.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn losses(&self, runs: &[RunRecord], places: Range<usize>) -> Result<LossColumns, Error> {
+        let mut out = LossColumns::default();
+        let mut statement = self.connection.prepare(
+            "SELECT step, epoch, examples, loss, accuracy FROM step_log
+             WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY step",
+        )?;
+        for place in places {
+            let Some(run) = runs.get(place) else { continue };
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.run.push(u32::try_from(place).unwrap_or(u32::MAX));
+                out.step.push(r.get(0)?);
+                out.epoch.push(r.get(1)?);
+                out.examples.push(r.get(2)?);
+                out.loss.push(nan(r, 3)?);
+                out.accuracy.push(nan(r, 4)?);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Examples that each of the given runs has seen.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn examples(&self, runs: &[&RunRecord]) -> Result<Vec<u64>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT COALESCE((SELECT examples FROM step_log WHERE run_key = run.key ORDER BY step DESC LIMIT 1), 0) FROM run WHERE id = ?",
+        )?;
+        runs.iter().map(|run| Ok(statement.query_row([&run.id], |r| r.get(0))?)).collect()
+    }
+
+    /// What the examples of the test split were taken for: of each of the given runs that has such counts, its place in the list and
+    /// them, row by row: label, prediction, examples.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn confusions(&self, runs: &[RunRecord]) -> Result<Vec<(usize, [u32; 3])>, Error> {
+        let mut out = vec![];
+        let mut statement = self.connection.prepare(
+            "SELECT label, predicted, examples FROM confusion_log
+             WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY label, predicted",
+        )?;
+        for (i, run) in runs.iter().enumerate() {
+            let mut rows = statement.query([&run.id])?;
+            while let Some(r) = rows.next()? {
+                out.push((i, [r.get(0)?, r.get(1)?, r.get(2)?]));
             }
         }
         Ok(out)

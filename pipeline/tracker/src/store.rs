@@ -11,10 +11,11 @@ use crate::write::Tracker;
 const APPLICATION_ID: i64 = 0x7069_7065;
 
 /// Append-only: a file's `user_version` counts how many of these it has seen.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_objectives.sql"),
     include_str!("../migrations/0003_layers.sql"),
+    include_str!("../migrations/0004_judgement.sql"),
 ];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use spec::record::{Eval, Facts, LayerFacts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
+use spec::record::{Confusion, Eval, Facts, LayerFacts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
 use spec::{RunSpec, Study};
 
 use crate::error::Error;
@@ -67,6 +67,7 @@ enum Message {
     Eval { run: String, eval: Eval },
     Measurement { run: String, measurement: Measurement },
     Picture { run: String, picture: Picture },
+    Confusion { run: String, confusion: Confusion },
     End { run: String, ended: Ended },
 }
 
@@ -156,8 +157,8 @@ fn register(connection: &mut Connection, studies: &[Study]) -> Result<(), Error>
         let axes = serde_json::Value::from(study.axes.clone()).to_string();
         transaction.execute("DELETE FROM study WHERE name = ?", [&study.name])?;
         transaction.execute(
-            "INSERT INTO study (name, question, hypothesis, metric, axes, source) VALUES (?, ?, ?, ?, ?, ?)",
-            params![study.name, study.question, study.hypothesis, study.metric.name(), axes, study.source],
+            "INSERT INTO study (name, question, hypothesis, metric, axes, source, analysis) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            params![study.name, study.question, study.hypothesis, study.metric.name(), axes, study.source, study.analysis.to_json()],
         )?;
         let mut target = transaction.prepare("INSERT OR IGNORE INTO study_target (study, metric, value) VALUES (?, ?, ?)")?;
         for (metric, value) in &study.targets {
@@ -273,6 +274,10 @@ impl Sink for RunSink {
     fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
         self.send(Message::Picture { run: self.run.clone(), picture: picture.clone() })
     }
+
+    fn confusion(&mut self, confusion: &Confusion) -> Result<(), SinkError> {
+        self.send(Message::Confusion { run: self.run.clone(), confusion: confusion.clone() })
+    }
 }
 
 /// The writer's loop: until all senders are gone.
@@ -311,7 +316,7 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
     match message {
         Message::Begin { run, environment: e, facts: None } => {
             let key = key(&run)?;
-            for log in ["step_log", "eval_log", "position_log", "measurement_log", "picture_log"] {
+            for log in ["step_log", "eval_log", "position_log", "measurement_log", "picture_log", "confusion_log"] {
                 connection.prepare_cached(&format!("DELETE FROM {log} WHERE run_key = ?"))?.execute([key])?;
             }
             let sql = format!(
@@ -322,10 +327,12 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
         }
         Message::Begin { run, facts: Some(f), .. } => {
             let layers = Some(LayerFacts::to_json(&f.layers)).filter(|_| !f.layers.is_empty());
+            let classes = Some(serde_json::Value::from(f.classes).to_string()).filter(|text| text != "[]");
             let sql =
-                "UPDATE run SET planned_steps = ?, parameters = ?, flops_per_step = ?, layers = ?, device = ?, threads = ? WHERE id = ?";
+                "UPDATE run SET planned_steps = ?, parameters = ?, flops_per_step = ?, layers = ?, classes = ?, device = ?, threads = ?
+                       WHERE id = ?";
             let mut update = connection.prepare_cached(sql)?;
-            update.execute(params![f.planned_steps, f.parameters, f.flops_per_step, layers, f.device, f.threads, run])?;
+            update.execute(params![f.planned_steps, f.parameters, f.flops_per_step, layers, classes, f.device, f.threads, run])?;
         }
         Message::Steps { run, steps } => {
             let key = key(&run)?;
@@ -356,6 +363,13 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
         Message::Picture { run, picture: p } => {
             let mut insert = connection.prepare_cached("INSERT INTO picture_log VALUES (?, ?, ?, ?, ?, ?)")?;
             insert.execute(params![key(&run)?, p.name, p.height, p.width, p.channels, p.pixels])?;
+        }
+        Message::Confusion { run, confusion } => {
+            let key = key(&run)?;
+            let mut insert = connection.prepare_cached("INSERT INTO confusion_log VALUES (?, ?, ?, ?)")?;
+            for (at, examples) in confusion.examples.iter().enumerate().filter(|(_, examples)| **examples > 0) {
+                insert.execute(params![key, at / confusion.classes, at % confusion.classes, examples])?;
+            }
         }
         Message::End { run, ended } => {
             let sql = format!("UPDATE run SET outcome = ?, error = ?, steps = ?, ended_at = {NOW} WHERE id = ?");

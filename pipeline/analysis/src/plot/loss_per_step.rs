@@ -5,8 +5,8 @@ use spec::{Metric, Quantity, Split};
 
 use super::{Plot, look};
 use crate::Analysis;
-use crate::curves::BINS;
 use crate::figure::{Axis, Figure, Panel};
+use crate::steps::BINS;
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     // Heights of surfaces fall below zero, where a logarithmic axis has no place for them.

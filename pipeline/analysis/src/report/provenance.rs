@@ -33,7 +33,7 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
     let _ = writeln!(
         text,
         "- Read from the database: {} optimizer steps and {} evaluations.",
-        thousands(a.data.steps.run.len()),
+        thousands(a.data.steps.count),
         thousands(a.data.evals.run.len())
     );
     let _ = writeln!(

@@ -3,39 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::*;
 use spec::Split;
 
 use super::{Cell, Column, Table};
 use crate::Analysis;
 use crate::error::Error;
-use crate::frame;
 use crate::number::{Format, real};
 use crate::results::{ArmResult, State};
 use crate::stats::median;
+use crate::steps::RunSteps;
 
-/// Of one run.
-struct Smoothness {
-    /// Share of the steps whose loss is above that of the step before.
-    rises: f64,
-    /// Noise of the loss over its mean.
-    noise: f64,
-}
-
+#[expect(clippy::unnecessary_wraps, reason = "the type of all tables")]
 pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     let of_batches = a.data.study.axes.iter().any(|axis| axis == "batch_size");
     let scales = noise_scales(a);
     if !of_batches && scales.is_empty() {
         return Ok(None);
     }
-    let runs = smoothness(a)?;
     let rows: Vec<Vec<Cell>> = a
         .arms
         .iter()
         .map(|arm| {
             let finished: Vec<u32> = runs_of(a, arm);
-            let over = |of: fn(&Smoothness) -> f64| {
-                median(&finished.iter().filter_map(|run| runs.get(run).map(of)).collect::<Vec<_>>()).filter(|x| x.is_finite())
+            let over = |of: fn(&RunSteps) -> f64| {
+                median(&finished.iter().filter_map(|run| a.data.steps.runs.get(run).map(of)).collect::<Vec<_>>()).filter(|x| x.is_finite())
             };
             let scale = |place: usize| median(&finished.iter().filter_map(|run| Some(scales.get(run)?[place])).collect::<Vec<_>>());
             let steps: Vec<f64> = arm.runs.iter().filter(|run| run.state == State::Finished).map(|run| real(run.record.steps)).collect();
@@ -74,30 +65,6 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
 fn runs_of(a: &Analysis<'_>, arm: &ArmResult<'_>) -> Vec<u32> {
     let runs = (0u32..).zip(&a.data.runs);
     runs.filter(|(_, run)| run.position == arm.position && State::of(run) == State::Finished).map(|(index, _)| index).collect()
-}
-
-/// By run; runs of one step have none.
-fn smoothness(a: &Analysis<'_>) -> Result<BTreeMap<u32, Smoothness>, Error> {
-    let difference = || col("loss") - col("loss").shift(lit(1));
-    let frame = frame::steps(&a.data.steps)?
-        .filter(col("loss").is_finite())
-        .group_by([col("run")])
-        .agg([
-            difference().gt(lit(0.0)).sum().alias("rises"),
-            (difference() * difference()).sum().alias("squares"),
-            col("loss").mean().alias("mean"),
-            col("loss").len().alias("steps"),
-        ])
-        .filter(col("steps").gt(lit(1)))
-        .sort(["run"], SortMultipleOptions::default())
-        .collect()?;
-    let (run, rises, steps) = (frame::whole(&frame, "run")?, frame::floats(&frame, "rises")?, frame::floats(&frame, "steps")?);
-    let (squares, mean) = (frame::floats(&frame, "squares")?, frame::floats(&frame, "mean")?);
-    let of = |i: usize| {
-        let pairs = steps[i] - 1.0;
-        Smoothness { rises: rises[i] / pairs, noise: (squares[i] / pairs / 2.0).sqrt() / mean[i] }
-    };
-    Ok((0..run.len()).map(|i| (u32::try_from(run[i]).unwrap_or(u32::MAX), of(i))).collect())
 }
 
 /// The first and the last noise scale of each run that has any; one that could not be told is NaN.

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::Error;
-use spec::record::{Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
+use spec::record::{Confusion, Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
 use tracker::{Ended, Environment, RunSink, Tracker};
 
 use super::progress::Progress;
@@ -121,6 +121,10 @@ impl Sink for Watched<'_> {
 
     fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
         self.sink.picture(picture)
+    }
+
+    fn confusion(&mut self, confusion: &Confusion) -> Result<(), SinkError> {
+        self.sink.confusion(confusion)
     }
 
     fn interrupted(&self) -> bool {

@@ -199,6 +199,13 @@ impl Network for Composed {
         self.outputs[layer].get(0)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }
 
+    fn logits(&self) -> Result<Vec<f32>> {
+        match self.outputs.last() {
+            Some(last) => last.flatten_all()?.to_dtype(DType::F32)?.to_vec1(),
+            None => candle_core::bail!("logits without a forward pass outside training"),
+        }
+    }
+
     fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
         let Some(parameters) = layer.checked_sub(1).and_then(|layer| self.parameters.get(layer)) else { return Ok(vec![]) };
         parameters.iter().map(|p| p.as_tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1()).collect()

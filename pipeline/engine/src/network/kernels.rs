@@ -429,6 +429,11 @@ impl Network for Kernels<f32> {
         Ok(self.values[buffer][..self.lens[buffer]].to_vec())
     }
 
+    fn logits(&self) -> Result<Vec<f32>> {
+        let last = self.lens.len() - 1;
+        Ok(self.values[last][..self.batch * self.lens[last]].to_vec())
+    }
+
     fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
         let node = self.nodes.iter().find(|node| node.output == self.buffers[layer]);
         node.into_iter().flat_map(|node| &node.parameters).map(|p| p.as_tensor().flatten_all()?.to_vec1()).collect()

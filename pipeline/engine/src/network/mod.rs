@@ -44,6 +44,9 @@ pub(crate) trait Network: Send {
     /// What a layer (by its number in the graph, from 1) last put out for the first example of the batch; 0 is the input.
     fn output_of(&self, layer: usize) -> Result<Vec<f32>>;
 
+    /// What the last layer put out for the last batch, example by example.
+    fn logits(&self) -> Result<Vec<f32>>;
+
     /// The weights of a layer (by its number in the graph, from 1), tensor by tensor.
     fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>>;
 

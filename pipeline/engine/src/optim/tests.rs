@@ -1,4 +1,4 @@
-//! Every optimizer against PyTorch's weights after each of 12 steps, by the kernel and by composition.
+//! Every optimizer against PyTorch's (and Keras') weights after each of 12 steps, by the kernel and by composition.
 
 use candle_core::{Device, Tensor};
 use serde_json::Value as Json;
@@ -27,10 +27,11 @@ pub(crate) fn config_from(json: &Json) -> Config {
 }
 
 #[test]
-fn agrees_with_pytorch_step_by_step() {
-    let cases: Json = serde_json::from_str(include_str!("../../tests/reference/optimizers.json")).unwrap();
+fn agrees_with_pytorch_and_keras_step_by_step() {
+    let files = [include_str!("../../tests/reference/optimizers.json"), include_str!("../../tests/reference/keras.json")];
+    let cases: Vec<Json> = files.into_iter().flat_map(|file| serde_json::from_str::<Vec<Json>>(file).unwrap()).collect();
     let mut names = std::collections::BTreeSet::new();
-    for case in cases.as_array().unwrap() {
+    for case in &cases {
         let mut config = config_from(&case["config"]);
         names.insert(case["optimizer"].as_str().unwrap());
         config.insert("optimizer", Value::Text(case["optimizer"].as_str().unwrap().to_owned().into()));

@@ -4,7 +4,7 @@
 use candle_core::Device;
 use serde_json::Value as Json;
 use spec::Value;
-use spec::record::{Picture, Position, SinkError};
+use spec::record::{Confusion, Picture, Position, SinkError};
 
 use super::*;
 use crate::optim::tests::config_from;
@@ -18,6 +18,7 @@ pub(crate) struct Memory {
     pub(crate) positions: Vec<Position>,
     pub(crate) measurements: Vec<Measurement>,
     pub(crate) pictures: Vec<Picture>,
+    pub(crate) confusion: Confusion,
     stop_after: Option<u64>,
 }
 
@@ -44,6 +45,10 @@ impl Sink for Memory {
     }
     fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
         self.pictures.push(picture.clone());
+        Ok(())
+    }
+    fn confusion(&mut self, confusion: &Confusion) -> Result<(), SinkError> {
+        self.confusion = confusion.clone();
         Ok(())
     }
     fn interrupted(&self) -> bool {

@@ -9,12 +9,13 @@ mod range;
 
 use std::ops::Range;
 
+use crate::analysis::Settings;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::metric::Metric;
 use crate::run::Study;
 use crate::value::Value;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Vocabulary, suggest};
 
 type Span = Range<usize>;
 
@@ -64,6 +65,9 @@ struct Grid {
     rows: Vec<Vec<Setting>>,
     seeds: Vec<u64>,
     seeds_span: Span,
+    analysis: Settings,
+    /// Where each axis of `compare` stands.
+    compare_spans: Vec<Span>,
 }
 
 /// `[study]`.
@@ -123,12 +127,18 @@ impl Study {
         }
         let grid = parse::parse(source, catalog.vocabulary(), limits)?;
         let (axes, arms) = expand::expand(&grid, source, catalog, limits)?;
+        if let Some((axis, span)) = grid.analysis.compare.iter().zip(&grid.compare_spans).find(|(axis, _)| !axes.contains(axis)) {
+            let known: Vec<&str> = axes.iter().map(String::as_str).collect();
+            let error = source.error(span.clone(), format!("`{axis}` can't be compared: it is no axis of this study"));
+            return Err(error.suggest(suggest(axis, known.iter().copied()), &known));
+        }
         Ok(Study {
             name: name.to_owned(),
             question: grid.study.question,
             hypothesis: grid.study.hypothesis,
             metric: grid.study.metric,
             targets: grid.study.targets,
+            analysis: grid.analysis,
             axes,
             arms,
             seeds: grid.seeds,

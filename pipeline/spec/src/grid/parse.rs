@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::range::spaced;
 use super::{Axis, Block, Condition, Grid, Header, Limits, Setting, Span};
+use crate::analysis::{self, Settings, THRESHOLDS};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::document::{Entry, Result};
 use crate::metric::{Metric, Quantity, Split};
@@ -14,7 +15,7 @@ use crate::value::Value;
 use crate::vocabulary::{Key, Kind, Set, Vocabulary, suggest, suggest_key};
 
 /// The sections of a grid file.
-pub(crate) const SECTIONS: [&str; 8] = ["study", "base", "grid", "zip", "when", "exclude", "runs", "replicates"];
+pub(crate) const SECTIONS: [&str; 9] = ["study", "base", "grid", "zip", "when", "exclude", "runs", "replicates", "analysis"];
 
 /// What the parser carries around.
 struct Parser<'a> {
@@ -58,9 +59,10 @@ pub(super) fn parse(source: Source<'_>, vocabulary: &Vocabulary, limits: Limits)
     let rows =
         p.tables(section("runs"), "runs")?.into_iter().map(|t| p.settings(p.table(t, "runs")?, "[[runs]]")).collect::<Result<_>>()?;
     let (seeds, seeds_span) = p.replicates(section("replicates"))?;
+    let (analysis, compare_spans) = p.analysis(section("analysis"))?;
     // The header line of [base] is where a missing key would go.
     let base_span = base.span();
-    Ok(Grid { study, base: base_settings, base_span, blocks, exclude, rows, seeds, seeds_span })
+    Ok(Grid { study, base: base_settings, base_span, blocks, exclude, rows, seeds, seeds_span, analysis, compare_spans })
 }
 
 fn missing(source: Source<'_>, section: &str, content: &str) -> Diagnostic {
@@ -171,6 +173,46 @@ impl Parser<'_> {
             return Err(wrong(span));
         }
         Ok((list, span))
+    }
+
+    /// The settings, with the place of each axis in `compare`.
+    fn analysis(&self, value: Option<Entry<'_, '_>>) -> Result<(Settings, Vec<Span>)> {
+        let (mut settings, mut spans) = (Settings::default(), vec![]);
+        let Some(value) = value else { return Ok((settings, spans)) };
+        let table = self.table(value, "analysis")?;
+        self.source.known(table, &analysis::KEYS, "key in [analysis]:")?;
+        if let Some(value) = table.get("compare") {
+            let axes: Vec<_> = match value.get_ref() {
+                DeValue::Array(a) => a.iter().collect(),
+                _ => vec![value],
+            };
+            for axis in axes {
+                settings.compare.push(self.text(axis, "compare")?);
+                spans.push(axis.span());
+            }
+        }
+        if let Some(value) = table.get("margin") {
+            let margin = self.source.float(value, "margin")?;
+            if margin <= 0.0 {
+                return Err(self.error(value.span(), format!("`margin` must be above 0, not {margin}")));
+            }
+            settings.margin = Some(margin);
+        }
+        if let Some(value) = table.get("diagnosis") {
+            let names: Vec<&str> = THRESHOLDS.iter().map(|t| t.name).collect();
+            let table = self.table(value, "analysis.diagnosis")?;
+            self.source.known(table, &names, "threshold")?;
+            for threshold in &THRESHOLDS {
+                let Some(value) = table.get(threshold.name) else { continue };
+                let number = self.source.float(value, threshold.name)?;
+                if !(threshold.least..=threshold.most).contains(&number) {
+                    let range = format!("`{}` must be from {} to {}, not {number}", threshold.name, threshold.least, threshold.most);
+                    return Err(self.error(value.span(), range).help(threshold.doc));
+                }
+                settings.thresholds.insert(threshold.name.to_owned(), number);
+            }
+        }
+        Ok((settings, spans))
     }
 
     fn within_limit(&self, n: u64, span: &Span) -> Result<()> {

@@ -17,6 +17,7 @@ pub(crate) fn study() -> Study {
         question: "why?".into(),
         hypothesis: None,
         metric: Metric::ALL[3],
+        analysis: spec::analysis::Settings::default(),
         targets: vec![(Metric::ALL[3], 0.5), (Metric::ALL[2], 1.0)],
         axes: vec!["lr".into()],
         arms: vec![arm(0.1), arm(1.0)],
@@ -36,7 +37,16 @@ fn eval(step: u64, split: Split, loss: f64, accuracy: f64) -> Eval {
 fn facts() -> Facts {
     let layer = LayerFacts { text: "dense 1".into(), output: vec![1], parameters: 7, multiply_adds: 6 };
     let device = "cpu".into();
-    Facts { parameters: 7, flops_per_step: 9, planned_steps: 300, memory_bytes: 1000, device, threads: 1, layers: vec![layer] }
+    Facts {
+        parameters: 7,
+        flops_per_step: 9,
+        planned_steps: 300,
+        memory_bytes: 1000,
+        device,
+        threads: 1,
+        layers: vec![layer],
+        classes: vec!["a".into(), "b".into()],
+    }
 }
 
 fn runs(study: &Study) -> Vec<RunSpec> {

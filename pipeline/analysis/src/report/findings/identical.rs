@@ -1,7 +1,7 @@
 //! The finding on arms that are the same, bit for bit: one network written in two ways.
 //! Called among the findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Analysis;
 use crate::number::count;
@@ -11,7 +11,7 @@ use crate::table::escape;
 type Logged = Vec<[u64; 4]>;
 
 pub(super) fn finding(a: &Analysis<'_>) -> Option<String> {
-    let (steps, evals) = (&a.data.steps, &a.data.evals);
+    let (steps, evals) = (&a.data.twins, &a.data.evals);
     let mut logged: BTreeMap<u32, Logged> = BTreeMap::new();
     for i in 0..steps.run.len() {
         let bits = [steps.step[i], steps.loss[i].to_bits(), steps.accuracy[i].to_bits(), steps.grad_norm[i].to_bits()];
@@ -20,7 +20,8 @@ pub(super) fn finding(a: &Analysis<'_>) -> Option<String> {
     if logged.is_empty() {
         return None;
     }
-    for i in 0..evals.run.len() {
+    let twins: BTreeSet<u32> = logged.keys().copied().collect();
+    for i in (0..evals.run.len()).filter(|i| twins.contains(&evals.run[*i])) {
         let split = evals.split[i].name().len() as u64;
         logged.entry(evals.run[i]).or_default().push([evals.step[i], split, evals.loss[i].to_bits(), evals.accuracy[i].to_bits()]);
     }

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use spec::Split;
 use spec::record::Outcome;
 
-use crate::fixture::study;
-use crate::{Analysis, StudyData};
+use crate::Analysis;
+use crate::fixture::{Fixture, study};
 
 /// A study along `lr` where each arm has these validation accuracies at the end, one per seed.
-fn along_lr(arms: &[(f64, &[f64])]) -> StudyData {
+fn along_lr(arms: &[(f64, &[f64])]) -> Fixture {
     let mut data = study("s", &["lr"]);
     for (position, (lr, accuracies)) in arms.iter().enumerate() {
         for (seed, accuracy) in (0..).zip(*accuracies) {
@@ -19,12 +19,12 @@ fn along_lr(arms: &[(f64, &[f64])]) -> StudyData {
     data
 }
 
-fn findings(data: &StudyData) -> String {
+fn findings(data: &Fixture) -> String {
     super::of(&Analysis::of(data).unwrap()).unwrap().join("\n")
 }
 
 #[track_caller]
-fn says(data: &StudyData, parts: &[&str]) -> String {
+fn says(data: &Fixture, parts: &[&str]) -> String {
     let text = findings(data);
     for part in parts {
         assert!(text.contains(part), "{part} not in\n{text}");
