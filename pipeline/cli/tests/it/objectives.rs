@@ -50,18 +50,26 @@ fn gradient_checks_log_what_they_measured() {
         [base]
         objective = "convolution-gradients"
         [[zip]]
-        matrices = ["worked", "random"]
-        input_size = [3, 6]
-        filter_size = [2, 3]
+        matrices = ["worked", "worked-asymmetric", "random"]
+        input_size = [3, 3, 6]
+        filter_size = [2, 2, 3]
         [replicates]
         seeds = 2
     "#;
     let w = Workspace::new(grid);
     w.ok(&["sweep", "--quiet"]);
-    assert_eq!(w.rows("SELECT COUNT(*), MAX(value) < 1e-13 FROM measurement WHERE name LIKE 'deviation%'"), ["24,1"]);
-    let filter = "SELECT value FROM measurement JOIN run ON run.id = run_id WHERE seed = 0 AND name LIKE 'gradient to filter%'
-                  AND config LIKE '%worked%' ORDER BY name";
-    assert_eq!(w.rows(filter), ["3", "4", "6", "7"]);
+    assert_eq!(w.rows("SELECT COUNT(*), MAX(value) < 1e-13 FROM measurement WHERE name LIKE 'deviation%'"), ["36,1"]);
+    let matrix = |name: &str, matrices: &str| {
+        let sql = "SELECT value FROM measurement JOIN run ON run.id = run_id WHERE seed = 0 AND";
+        w.rows(&format!("{sql} name LIKE '{name} [%' AND json_extract(config, '$.matrices') = '{matrices}' ORDER BY name"))
+    };
+    assert_eq!(matrix("gradient to filter", "worked"), ["3", "4", "6", "7"]);
+    assert_eq!(matrix("gradient to input", "worked-asymmetric"), ["0.25", "0.75", "0.5", "1", "2.5", "1.5", "0.75", "1.75", "1"]);
+    // The two steps in between are shown for what was worked out on paper.
+    let steps =
+        ["worked", "worked-asymmetric", "random"].map(|m| (matrix("turned filter", m), matrix("padded gradient to output", m).len()));
+    let filters = [&["1", "-1", "-1", "1"][..], &["4", "3", "2", "1"], &[]];
+    assert_eq!(steps, [(0, 16), (1, 16), (2, 0)].map(|(i, entries)| (filters[i].iter().map(|n| (*n).to_owned()).collect(), entries)));
     assert!(w.path("reports/tiny/report.md").is_file());
 }
 
