@@ -102,20 +102,3 @@ fn a_range_test_suggests_a_rate_and_draws() {
     let outcome = w.run(&["find-lr", "experiments/tiny.toml", "--arm", "lr=0.2"]);
     assert!(outcome.code == Some(2) && outcome.stderr.contains("did you mean"), "{}", outcome.stderr);
 }
-
-#[test]
-fn every_committed_grid_is_planned() {
-    let w = Workspace::new("");
-    let outcome = crate::workspace::Outcome::of(
-        &w.command(&["--db", "none.db", "plan"]).current_dir(crate::workspace::repository()).output().unwrap(),
-    );
-    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    for entry in std::fs::read_dir(crate::workspace::repository().join("experiments")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        // Data that is not in the binary may not be here; then all else in the file is right.
-        let skipped = outcome.stderr.contains(&format!("study {name} is skipped: the dataset"));
-        let planned = outcome.stdout.contains(&format!("\n {name} "));
-        assert!(path.extension().is_none_or(|e| e != "toml") || skipped != planned, "{name}: {}", outcome.stderr);
-    }
-}
