@@ -94,8 +94,10 @@ fn a_range_test_suggests_a_rate_and_draws() {
     assert!(answer.starts_with("suggested lr"), "{answer}");
     assert!(w.read("range.svg").starts_with("<svg"));
     let json: serde_json::Value = serde_json::from_str(&w.ok(&["find-lr", "experiments/tiny.toml", "--json", "--quiet"])).unwrap();
+    // Of the six decades that were tried: the grid's own rate of 0.1 trains this network, so the fall is steepest somewhat below it.
+    // Where the loss still stands (up to 0.003) and where it explodes (from 0.5 on) is no suggestion.
     let rate = json["suggestion"]["steepest"].as_f64().unwrap();
-    assert!((1e-5..10.0).contains(&rate), "{rate}");
+    assert!((0.01..0.2).contains(&rate), "{rate}");
     assert!(!w.path("results").exists(), "a search leaves no results behind");
     let outcome = w.run(&["find-lr", "experiments/tiny.toml", "--from", "1", "--to", "0.1"]);
     assert!(outcome.code == Some(2) && outcome.stderr.contains("--from 1 must be below --to 0.1"), "{}", outcome.stderr);
