@@ -132,6 +132,35 @@ fn feature_maps_are_pictures_of_one_layer() {
 }
 
 #[test]
+fn feature_maps_are_those_of_the_tested_weights() {
+    let base = [
+        ("model", Value::Text("small-cnn".into())),
+        ("feature_maps", Value::Int(1)),
+        ("train_examples", Value::Int(30)),
+        ("batch_size", Value::Int(10)),
+    ];
+    let drawn = |changes: &[(&str, Value)]| {
+        let (ending, memory) = trained(&[&base[..], changes].concat(), 0);
+        assert_eq!(memory.pictures.len(), 17, "the image and the sixteen filters");
+        (ending, memory)
+    };
+    // An average that keeps everything has the weights of the start, as has a network that hardly learns.
+    let (_, plain) = drawn(&[]);
+    let (_, average) = drawn(&[("ema_decay", Value::Float(1.0 - 1e-9))]);
+    let (_, start) = drawn(&[("lr", Value::Float(1e-30))]);
+    assert_eq!(average.pictures, start.pictures);
+    assert_ne!(average.pictures, plain.pictures);
+    // A run that stops early tests the best epoch: the same as a run of just so many epochs.
+    let fast = [("lr", Value::Float(0.3))];
+    let (ending, stopped) = drawn(&[&fast[..], &[("epochs", Value::Int(100)), ("patience", Value::Int(2))]].concat());
+    assert_eq!(ending.outcome, Outcome::StoppedEarly, "{ending:?}");
+    let test = stopped.evals.last().unwrap();
+    assert!(test.epoch > 0 && test.step < ending.steps, "{test:?}");
+    let (_, short) = drawn(&[&fast[..], &[("epochs", Value::Int(i64::try_from(test.epoch).unwrap()))]].concat());
+    assert_eq!(stopped.pictures, short.pictures);
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let dataset = crate::data::tests::mini();
     let error = |changes: &[(&str, Value)]| Plan::new(&run(changes, 0).config, &dataset, &Device::Cpu).err().unwrap().to_string();
