@@ -79,9 +79,11 @@ fn stopping_early_tests_the_best_epoch() {
     assert_eq!(short.evals.last().unwrap().loss.to_bits(), test.loss.to_bits());
 }
 
+/// With running statistics: they must be restored as well, or the evaluations after a measurement would see others.
 #[test]
-fn measuring_noise_changes_nothing_and_the_full_batch_has_least() {
-    let changes = [("model", Value::Text("inception".into())), ("batch_norm", Value::Bool(true)), ("steps", Value::Int(2))];
+fn measuring_noise_changes_nothing() {
+    let changes = [("model", Value::Text("inception".into())), ("model.batch_norm", Value::Bool(true)), ("steps", Value::Int(2))];
+    assert!(run(&changes, 0).config.text("model_definition").unwrap().contains("batchnorm"));
     let (_, plain) = trained(&changes, 0);
     let (_, measured) = trained(&[&changes[..], &[("noise_scale", Value::Bool(true))]].concat(), 0);
     assert_eq!(losses(&plain), losses(&measured));
@@ -92,6 +94,56 @@ fn measuring_noise_changes_nothing_and_the_full_batch_has_least() {
     );
     let scales: Vec<f64> = measured.evals.iter().filter_map(|e| e.noise_scale).collect();
     assert!(!scales.is_empty() && scales.iter().all(|s| *s > 0.0));
+}
+
+#[test]
+fn a_measurement_restores_the_running_statistics() {
+    let dataset = crate::data::tests::mini();
+    let changes = [("model", Value::Text("inception".into())), ("model.batch_norm", Value::Bool(true)), ("noise_scale", Value::Bool(true))];
+    let config = run(&changes, 0).config;
+    let plan = Plan::new(&config, &dataset, &Device::Cpu).unwrap();
+    let mut optimizer = optim::new(&config).unwrap();
+    let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes()).unwrap();
+    let network = network::new(structure, 0, &Device::Cpu, crate::Path::Kernels, &*optimizer, 0.0).unwrap();
+    let mut training = Training {
+        dataset: &dataset,
+        plan: &plan,
+        learning: Learning::new(&config),
+        network,
+        scale: dataset.scale(&config),
+        augment: None,
+        turns: 0,
+        labels: vec![],
+        clock: Clock::default(),
+    };
+    let indices: Vec<u32> = (0..20).collect();
+    let loss = |training: &mut Training<'_>| training.forward(&dataset.test, &indices, false).unwrap().sum.to_bits();
+    let fresh = loss(&mut training);
+    training.step(&indices, 1e-30, &mut *optimizer, f64::INFINITY).unwrap();
+    let stepped = loss(&mut training);
+    assert_ne!(fresh, stepped, "at such a rate, the step moved the running statistics alone");
+    assert!(training.noise_scale(&indices).unwrap().is_some());
+    assert_eq!(stepped, loss(&mut training));
+}
+
+#[test]
+fn the_full_batch_has_the_least_noise() {
+    // The noise of a batch's gradient: by how much the mean of its squared norm exceeds the squared norm of the whole gradient. A
+    // vanishing rate leaves the network as it was, so that an epoch sees every batch of it.
+    let squares = |batch_size: Value| -> f64 {
+        let (_, memory) = trained(&[("batch_size", batch_size), ("lr", Value::Float(1e-12)), ("epochs", Value::Int(1))], 0);
+        memory.steps.iter().map(|s| s.grad_norm.powi(2)).sum::<f64>() / memory.steps.len() as f64
+    };
+    let full = squares(Value::Text("full".into()));
+    let noise: Vec<f64> = [1, 5, 20, 50, 100].map(|size| squares(Value::Int(size)) - full).to_vec();
+    assert!(noise.windows(2).all(|w| w[0] > w[1]), "{noise:?}");
+    assert!(noise[4].abs() < 1e-6 * full, "a batch of all 100 is the full batch: {noise:?}");
+    // It falls as one over the batch size, with a little less left as the batches exhaust the examples: (1/B − 1/100) of n/(n − 1) times
+    // the variance of single examples.
+    for (noise_of, size) in noise.iter().zip([1.0, 5.0, 20.0, 50.0]) {
+        let expected = noise[0] * (1.0 / size - 0.01) / 0.99;
+        assert!((0.5..2.0).contains(&(noise_of / expected)), "batches of {size}: {noise_of} instead of {expected}");
+    }
 }
 
 #[test]
@@ -117,7 +169,7 @@ fn feature_maps_are_pictures_of_one_layer() {
     let (_, memory) = trained(
         &[
             ("model", Value::Text("inception".into())),
-            ("batch_norm", Value::Bool(false)),
+            ("model.batch_norm", Value::Bool(false)),
             ("steps", Value::Int(1)),
             ("feature_maps", Value::Int(2)),
         ],
