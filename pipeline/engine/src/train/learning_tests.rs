@@ -212,6 +212,59 @@ fn feature_maps_are_those_of_the_tested_weights() {
     assert_eq!(stopped.pictures, short.pictures);
 }
 
+fn bits(memory: &Memory) -> Vec<u64> {
+    let evals = memory.evals.iter().flat_map(|e| [e.loss, e.accuracy.unwrap()]);
+    losses(memory).into_iter().chain(evals).map(f64::to_bits).collect()
+}
+
+#[test]
+fn augmented_training_has_the_same_bits_on_any_number_of_threads() {
+    let dataset = crate::data::tests::mini();
+    let changes = [
+        ("model", Value::Text("small-cnn".into())),
+        ("augment_flip", Value::Bool(true)),
+        ("augment_crop", Value::Int(2)),
+        ("augment_rotate", Value::Float(10.0)),
+        ("augment_noise", Value::Float(0.1)),
+        ("augment_cutout", Value::Int(5)),
+    ];
+    let with = |threads: usize, seed: u64| {
+        let mut memory = Memory::default();
+        train(&run(&changes, seed), &dataset, &Device::Cpu, &|| threads, &mut memory).unwrap();
+        bits(&memory)
+    };
+    assert_eq!(with(1, 0), with(3, 0));
+    assert_ne!(with(1, 0), with(1, 1));
+}
+
+#[test]
+fn only_what_is_learned_from_is_augmented() {
+    // A vanishing rate leaves the network as it was, so that a loss shows the examples alone.
+    let still = [("model", Value::Text("small-cnn".into())), ("lr", Value::Float(1e-30)), ("batch_size", Value::Int(50))];
+    let noisy = |seed| trained(&[&still[..], &[("augment_noise", Value::Float(0.2)), ("augment_crop", Value::Int(4))]].concat(), seed).1;
+    let (plain, augmented) = (trained(&still, 0).1, noisy(0));
+    let evals = |memory: &Memory| memory.evals.iter().map(|e| (e.split, e.loss.to_bits(), e.accuracy)).collect::<Vec<_>>();
+    assert_eq!(evals(&plain), evals(&augmented));
+    assert!(plain.steps.iter().zip(&augmented.steps).all(|(a, b)| a.loss.to_bits() != b.loss.to_bits()));
+    // Each time that an example is seen, it looks different: both epochs see the same examples.
+    let epoch = |memory: &Memory, n: u64| memory.steps.iter().filter(|s| s.epoch == n).map(|s| s.loss).sum::<f64>();
+    assert!(close(epoch(&plain, 1), epoch(&plain, 2), 1e-6) && !close(epoch(&augmented, 1), epoch(&augmented, 2), 1e-4));
+}
+
+#[test]
+fn another_seed_augments_differently() {
+    // Not shown by runs, whose seed changes weights and batches, too.
+    let dataset = crate::data::tests::mini();
+    let config = run(&[("augment_noise", Value::Float(0.2))], 0).config;
+    let look = |seed: u64, turn: u64| {
+        let mut out = vec![];
+        Augment::new(&config, &dataset, seed).unwrap().unwrap().apply(&dataset.train.examples[..784], turn, &mut out);
+        out
+    };
+    assert_eq!(look(0, 5), look(0, 5));
+    assert!(look(0, 5) != look(1, 5) && look(0, 5) != look(0, 6));
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let dataset = crate::data::tests::mini();
