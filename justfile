@@ -35,6 +35,18 @@ status *args: _build
 show *args: _build
     @{{pipeline}} show "$@"
 
+# Show the layers of a model: shapes, parameters, multiply-adds (`just summary inception`); `--format svg` draws the graph
+summary *args: _build
+    @{{pipeline}} summary "$@"
+
+# Search for a learning rate by raising it step by step (`just find-lr experiments/optimizers.toml --out range.svg`)
+find-lr *args: _build
+    @{{pipeline}} find-lr "$@"
+
+# Print the JSON Schema of grid files, for editors (`just regenerate` writes experiments/grid.schema.json)
+schema *args: _build
+    @{{pipeline}} schema "$@"
+
 # List, download and look at datasets (`just data fetch mnist`, `just data show mnist`)
 data *args: _build
     @{{pipeline}} data "$@"

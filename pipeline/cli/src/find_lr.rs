@@ -13,6 +13,7 @@ use crate::args::FindLr;
 use crate::error::Expected;
 use crate::grids::{self, Loaded};
 use crate::output::tell;
+use crate::plan;
 
 /// A loss this many times the first one ends the test.
 const ENOUGH: f64 = 10.0;
@@ -36,6 +37,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     let config = range_test(arm, args);
     let run = RunSpec { id: config.run_id(args.seed), seed: args.seed, config };
     let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
+    plan::check_network(arm, dataset.as_deref()).map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     if !quiet {
         tell(&format!("{} steps of {} · {}, the rate rising from {} to {}", args.steps, study.name, arm.label, args.from, args.to));

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use engine::Catalog;
 use engine::data::Dataset;
 use spec::record::{Facts, Outcome};
-use spec::{Config, Limits, RunSpec, Study};
+use spec::{Arm, Config, Limits, RunSpec, Study};
 use tracker::read::Known;
 use tracker::{Reader, Tracker};
 
@@ -96,7 +96,8 @@ impl Planned {
                 }
                 if !facts.contains_key(&arm.label) {
                     let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
-                    let fitting = engine::facts(&run.config, dataset.as_deref(), &device)
+                    let fitting = check_network(arm, dataset.as_deref())
+                        .and_then(|()| engine::facts(&run.config, dataset.as_deref(), &device))
                         .map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
                     facts.insert(arm.label.clone(), (dataset, fitting));
                 }
@@ -161,6 +162,14 @@ impl Planned {
         let workers = self.limits.jobs.min(self.to_run().count()).max(1);
         // Evaluations come on top of the training time: about a tenth on the embedded data.
         total.map(|ms| 1.1 * ms / 1000.0 / workers as f64)
+    }
+}
+
+/// Checks an arm's network against its data under the names that its model file has.
+pub fn check_network(arm: &Arm, dataset: Option<&Dataset>) -> Result<(), engine::Error> {
+    match (&arm.graph, dataset) {
+        (Some(graph), Some(dataset)) => engine::check(graph, &dataset.shape, dataset.classes()),
+        _ => Ok(()),
     }
 }
 

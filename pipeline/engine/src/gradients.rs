@@ -42,6 +42,10 @@ struct Derived {
     loss: f64,
     to_output: Matrix,
     to_filter: Matrix,
+    /// The output gradient, surrounded by zeros.
+    padded: Matrix,
+    /// The filter, turned by 180°.
+    turned: Matrix,
     to_input: Matrix,
 }
 
@@ -62,9 +66,9 @@ fn derive(x: &Matrix, w: &Matrix) -> Derived {
     let to_filter = correlate(x, &to_output);
     let turned = Matrix::new(w.side, |(a, b)| w.at(w.side - 1 - a, w.side - 1 - b));
     let border = w.side - 1;
-    let surrounded = Matrix::new(to_output.side + 2 * border, |(i, j)| to_output.at(i.wrapping_sub(border), j.wrapping_sub(border)));
-    let to_input = correlate(&surrounded, &turned);
-    Derived { loss: mean(&output), output, to_output, to_filter, to_input }
+    let padded = Matrix::new(to_output.side + 2 * border, |(i, j)| to_output.at(i.wrapping_sub(border), j.wrapping_sub(border)));
+    let to_input = correlate(&padded, &turned);
+    Derived { loss: mean(&output), output, to_output, to_filter, padded, turned, to_input }
 }
 
 /// Gradients of L to filter and input, found in some way.
@@ -125,14 +129,19 @@ fn matrices(config: &Config, seed: u64) -> Result<(Matrix, Matrix), Error> {
     if filter > input {
         return Err(Error::Mismatch(format!("filter_size = {filter} does not fit into input_size = {input}")));
     }
-    if config.text("matrices")? == "random" {
+    if !is_worked(config)? {
         let draw = |index, side| {
             let mut stream = Stream::new(Purpose::Matrix, seed, index);
             Matrix::new(side, |_| 2.0 * stream.unit() - 1.0)
         };
         return Ok((draw(0, input), draw(1, filter)));
     }
-    // The worked example: 1, 2, 3, … row by row, under a filter with 1 and −1 on its diagonals.
+    // The worked examples: 1, 2, 3, … row by row, under a filter of the same, or one with 1 and −1 on its diagonals. That one is itself
+    // when it is turned by 180°; the other is not.
+    let counted = |side| Matrix::new(side, |(i, j)| (i * side + j + 1) as f64);
+    if config.text("matrices")? == "worked-asymmetric" {
+        return Ok((counted(input), counted(filter)));
+    }
     let sign = |(a, b): (usize, usize)| {
         if a == b {
             1.0
@@ -142,7 +151,12 @@ fn matrices(config: &Config, seed: u64) -> Result<(Matrix, Matrix), Error> {
             0.0
         }
     };
-    Ok((Matrix::new(input, |(i, j)| (i * input + j + 1) as f64), Matrix::new(filter, sign)))
+    Ok((counted(input), Matrix::new(filter, sign)))
+}
+
+/// Whether the matrices are those of a worked example, whose derivation is shown step by step.
+fn is_worked(config: &Config) -> Result<bool, Error> {
+    Ok(config.text("matrices")? != "random")
 }
 
 /// What a check will do.
@@ -181,7 +195,7 @@ pub(crate) fn check(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Error>
         }
     }
     measure("loss".into(), derived.loss)?;
-    let matrices = [
+    let mut matrices = vec![
         ("input", &x),
         ("filter", &w),
         ("output", &derived.output),
@@ -189,6 +203,9 @@ pub(crate) fn check(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Error>
         ("gradient to filter", &derived.to_filter),
         ("gradient to input", &derived.to_input),
     ];
+    if is_worked(&run.config)? {
+        matrices.extend([("padded gradient to output", &derived.padded), ("turned filter", &derived.turned)]);
+    }
     for (name, matrix) in matrices {
         for (k, value) in matrix.values.iter().enumerate() {
             measure(format!("{name} [{}, {}]", k / matrix.side, k % matrix.side), *value)?;
@@ -215,6 +232,28 @@ mod tests {
         assert_eq!(d.to_filter.values, [3.0, 4.0, 6.0, 7.0]);
         // A quarter of the filter's overlap: corners see one number, edges two that cancel, the middle all four.
         assert_eq!(d.to_input.values, [0.25, 0.0, -0.25, 0.0, 0.0, 0.0, -0.25, 0.0, 0.25]);
+    }
+
+    #[test]
+    fn a_filter_that_is_not_itself_when_turned_shows_the_turning() {
+        let mut config = Config::default();
+        config.insert("matrices", spec::Value::Text("worked-asymmetric".into()));
+        config.insert("input_size", spec::Value::Int(3));
+        config.insert("filter_size", spec::Value::Int(2));
+        let (x, w) = matrices(&config, 0).unwrap();
+        assert_eq!((&x.values[..], &w.values[..]), (&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0][..], &[1.0, 2.0, 3.0, 4.0][..]));
+        let d = derive(&x, &w);
+        // 1·1 + 2·2 + 4·3 + 5·4 = 37, 2·1 + 3·2 + 5·3 + 6·4 = 47, 4·1 + 5·2 + 7·3 + 8·4 = 67, 5·1 + 6·2 + 8·3 + 9·4 = 77.
+        assert_eq!((&d.output.values[..], d.loss), (&[37.0, 47.0, 67.0, 77.0][..], 57.0));
+        // As for the other filter: it does not matter there.
+        assert_eq!(d.to_filter.values, [3.0, 4.0, 6.0, 7.0]);
+        assert_eq!(d.padded.values[..8], [0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.0]);
+        assert_eq!(d.padded.values[8..], [0.0, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(d.turned.values, [4.0, 3.0, 2.0, 1.0]);
+        // A quarter of the weights that meet each input: the first one meets W[0, 0] = 1 alone, which is last in the turned filter, the
+        // middle one all four.
+        let quarters = [1.0, 1.0 + 2.0, 2.0, 1.0 + 3.0, 10.0, 2.0 + 4.0, 3.0, 3.0 + 4.0, 4.0];
+        assert_eq!(d.to_input.values, quarters.map(|sum| sum / 4.0));
     }
 
     proptest! {

@@ -29,5 +29,5 @@ pub use error::Error;
 pub use kernel::single_threaded_tensors;
 pub use layer::Path;
 pub use objective::{facts, run};
-pub use summary::{LayerRow, summary};
+pub use summary::{LayerRow, check, summary};
 pub use train::Ending;

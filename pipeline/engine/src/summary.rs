@@ -56,6 +56,15 @@ pub fn summary(graph: &Graph, input: &[usize], classes: usize) -> Result<Vec<Lay
     Ok(rows.collect())
 }
 
+/// Checks that a network takes examples of shape `input` and tells so many classes apart. The graph knows what its file calls the
+/// layers, which the definition in a configuration does not.
+///
+/// # Errors
+/// When it doesn't: the file, the layer, the shapes, and what would fit.
+pub fn check(graph: &Graph, input: &[usize], classes: usize) -> Result<(), Error> {
+    Structure::new(graph, input, classes).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use spec::model::{Padding, Units, Window};

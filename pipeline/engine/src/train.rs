@@ -85,6 +85,9 @@ impl Plan {
             let what = format!("feature_maps = {layer}, but the network has layers 1 to {}; see `pipeline summary`", graph.nodes.len());
             return Err(Error::Mismatch(what));
         }
+        if config.get("feature_maps").is_some() && dataset.test.labels.is_empty() {
+            return Err(Error::Mismatch(format!("feature_maps shows the first test image, but {} has none", dataset.name)));
+        }
         // Beside what the optimizer remembers: gathered gradients, the average, the best epoch's weights, those set aside.
         let keeps = [parts > 1 || config.get("clip_norm").is_some(), config.get("ema_decay").is_some(), config.get("patience").is_some()];
         let noise = 2 * usize::from(config.is_on("noise_scale"));
@@ -210,9 +213,6 @@ pub(crate) fn train(
         }
     }
     training.finish(best.as_ref(), plan.steps, sink)?;
-    if let Some(layer) = config.optional_count("feature_maps") {
-        training.draw_feature_maps(layer, sink)?;
-    }
     Ok(Ending { outcome: Outcome::Completed, steps: plan.steps, reason: None })
 }
 
@@ -242,6 +242,8 @@ struct Learning {
     ema_decay: Option<f64>,
     measures_noise: bool,
     eval_train_examples: usize,
+    /// The layer whose output is drawn in the end.
+    feature_maps: Option<usize>,
 }
 
 impl Learning {
@@ -252,6 +254,7 @@ impl Learning {
             ema_decay: config.float("ema_decay").ok(),
             measures_noise: config.is_on("noise_scale"),
             eval_train_examples: config.optional_count("eval_train_examples").unwrap_or(usize::MAX),
+            feature_maps: config.optional_count("feature_maps"),
         }
     }
 }
@@ -416,17 +419,21 @@ impl Training<'_> {
         result
     }
 
-    /// Evaluates the test split: on the best epoch's weights if they were kept, else on the last ones or their average.
+    /// Tests the best epoch's weights if they were kept, else the last ones or their average.
     fn finish(&mut self, best: Option<&Best>, step: u64, sink: &mut dyn Sink) -> Result<(), Error> {
-        let dataset = self.dataset;
-        let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
         if let Some(best) = best.filter(|best| best.loss.is_finite()) {
             self.network.swap(Slot::Best)?;
-            self.evaluate(Split::Test, &dataset.test, &test, best.step, None, sink)?;
-            return Ok(());
+            return self.test(best.step, sink);
         }
-        self.with_average(|this| this.evaluate(Split::Test, &dataset.test, &test, step, None, sink))?;
-        Ok(())
+        self.with_average(|this| this.test(step, sink))
+    }
+
+    /// Evaluates the test split on the weights in use, and draws the feature maps that they make.
+    fn test(&mut self, step: u64, sink: &mut dyn Sink) -> Result<(), Error> {
+        let dataset = self.dataset;
+        let test: Vec<u32> = (0..).take(dataset.test.labels.len()).collect();
+        self.evaluate(Split::Test, &dataset.test, &test, step, None, sink)?;
+        self.learning.feature_maps.map_or(Ok(()), |layer| self.draw_feature_maps(layer, sink))
     }
 
     /// Mean loss over the examples; it and the accuracy are recorded. An empty split has none.

@@ -265,7 +265,11 @@ fn objectives() -> Vec<Choice> {
         name: "convolution-gradients",
         doc: "hand-derived gradients of a convolution with global average pooling, compared with autograd, kernels and finite differences",
         keys: vec![
-            Key::required("matrices", words(&["worked", "random"]), "input and filter: the worked example's, or drawn from the seed"),
+            Key::required(
+                "matrices",
+                words(&["worked", "worked-asymmetric", "random"]),
+                "input and filter: those of a worked example, with a filter that is itself when turned or one that is not, or drawn from the seed",
+            ),
             Key::int("input_size", 2..=64, 3, "side of the square input"),
             Key::int("filter_size", 1..=64, 2, "side of the square filter"),
         ],

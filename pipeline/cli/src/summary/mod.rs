@@ -35,7 +35,7 @@ pub fn summary(args: &Summary) -> Result<ExitCode> {
     let value_of = |key: &str| settings.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
     let graph = model.graph(value_of).map_err(|misfit| Expected::Usage(misfit.diagnostic.to_string()))?;
     let (input, classes) = input(model, args)?;
-    let rows = engine::summary(&graph, &input, classes).map_err(|e| Expected::Usage(format!("{}: {e}", model.name)))?;
+    let rows = engine::summary(&graph, &input, classes).map_err(|e| Expected::Usage(e.to_string()))?;
     let title = format!("{}: {}", model.name, model.about);
     let mut out = std::io::stdout().lock();
     let format = match args.format {

@@ -50,18 +50,26 @@ fn gradient_checks_log_what_they_measured() {
         [base]
         objective = "convolution-gradients"
         [[zip]]
-        matrices = ["worked", "random"]
-        input_size = [3, 6]
-        filter_size = [2, 3]
+        matrices = ["worked", "worked-asymmetric", "random"]
+        input_size = [3, 3, 6]
+        filter_size = [2, 2, 3]
         [replicates]
         seeds = 2
     "#;
     let w = Workspace::new(grid);
     w.ok(&["sweep", "--quiet"]);
-    assert_eq!(w.rows("SELECT COUNT(*), MAX(value) < 1e-13 FROM measurement WHERE name LIKE 'deviation%'"), ["24,1"]);
-    let filter = "SELECT value FROM measurement JOIN run ON run.id = run_id WHERE seed = 0 AND name LIKE 'gradient to filter%'
-                  AND config LIKE '%worked%' ORDER BY name";
-    assert_eq!(w.rows(filter), ["3", "4", "6", "7"]);
+    assert_eq!(w.rows("SELECT COUNT(*), MAX(value) < 1e-13 FROM measurement WHERE name LIKE 'deviation%'"), ["36,1"]);
+    let matrix = |name: &str, matrices: &str| {
+        let sql = "SELECT value FROM measurement JOIN run ON run.id = run_id WHERE seed = 0 AND";
+        w.rows(&format!("{sql} name LIKE '{name} [%' AND json_extract(config, '$.matrices') = '{matrices}' ORDER BY name"))
+    };
+    assert_eq!(matrix("gradient to filter", "worked"), ["3", "4", "6", "7"]);
+    assert_eq!(matrix("gradient to input", "worked-asymmetric"), ["0.25", "0.75", "0.5", "1", "2.5", "1.5", "0.75", "1.75", "1"]);
+    // The two steps in between are shown for what was worked out on paper.
+    let steps =
+        ["worked", "worked-asymmetric", "random"].map(|m| (matrix("turned filter", m), matrix("padded gradient to output", m).len()));
+    let filters = [&["1", "-1", "-1", "1"][..], &["4", "3", "2", "1"], &[]];
+    assert_eq!(steps, [(0, 16), (1, 16), (2, 0)].map(|(i, entries)| (filters[i].iter().map(|n| (*n).to_owned()).collect(), entries)));
     assert!(w.path("reports/tiny/report.md").is_file());
 }
 
@@ -86,28 +94,13 @@ fn a_range_test_suggests_a_rate_and_draws() {
     assert!(answer.starts_with("suggested lr"), "{answer}");
     assert!(w.read("range.svg").starts_with("<svg"));
     let json: serde_json::Value = serde_json::from_str(&w.ok(&["find-lr", "experiments/tiny.toml", "--json", "--quiet"])).unwrap();
+    // Of the six decades that were tried: the grid's own rate of 0.1 trains this network, so the fall is steepest somewhat below it.
+    // Where the loss still stands (up to 0.003) and where it explodes (from 0.5 on) is no suggestion.
     let rate = json["suggestion"]["steepest"].as_f64().unwrap();
-    assert!((1e-5..10.0).contains(&rate), "{rate}");
+    assert!((0.01..0.2).contains(&rate), "{rate}");
     assert!(!w.path("results").exists(), "a search leaves no results behind");
     let outcome = w.run(&["find-lr", "experiments/tiny.toml", "--from", "1", "--to", "0.1"]);
     assert!(outcome.code == Some(2) && outcome.stderr.contains("--from 1 must be below --to 0.1"), "{}", outcome.stderr);
     let outcome = w.run(&["find-lr", "experiments/tiny.toml", "--arm", "lr=0.2"]);
     assert!(outcome.code == Some(2) && outcome.stderr.contains("did you mean"), "{}", outcome.stderr);
-}
-
-#[test]
-fn every_committed_grid_is_planned() {
-    let w = Workspace::new("");
-    let outcome = crate::workspace::Outcome::of(
-        &w.command(&["--db", "none.db", "plan"]).current_dir(crate::workspace::repository()).output().unwrap(),
-    );
-    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    for entry in std::fs::read_dir(crate::workspace::repository().join("experiments")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        // Data that is not in the binary may not be here; then all else in the file is right.
-        let skipped = outcome.stderr.contains(&format!("study {name} is skipped: the dataset"));
-        let planned = outcome.stdout.contains(&format!("\n {name} "));
-        assert!(path.extension().is_none_or(|e| e != "toml") || skipped != planned, "{name}: {}", outcome.stderr);
-    }
 }

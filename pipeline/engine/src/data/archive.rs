@@ -15,8 +15,16 @@ use zip::ZipArchive;
 
 use super::DataError;
 
-/// No dataset here has more files.
-const MAX_FILES: usize = 2_000_000;
+/// What an archive or folder may hold; more is an error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub files: usize,
+    /// Of one file, unpacked.
+    pub file_bytes: u64,
+    /// Of all of them together.
+    pub total_bytes: u64,
+}
+
 /// A tar archive's headers of one file: names and attributes.
 const MAX_HEADERS: u64 = 1 << 20;
 
@@ -37,8 +45,7 @@ const SUFFIXES: [(&str, Kind); 5] =
 pub(super) struct Archive {
     path: PathBuf,
     kind: Kind,
-    /// Larger files are an error.
-    max_bytes: u64,
+    bounds: Bounds,
 }
 
 /// What there is under a name. A file is read by calling the function, if it is wanted.
@@ -50,12 +57,12 @@ pub(super) enum Item<'a> {
 type Visit<'a> = dyn FnMut(&str, Item<'_>) -> Result<(), DataError> + 'a;
 
 impl Archive {
-    /// The folder or archive of that name in a place, if there is one. Files in it are at most `max_bytes` long.
-    pub(super) fn find(place: &Path, name: &str, max_bytes: u64) -> Option<Self> {
+    /// The folder or archive of that name in a place, if there is one.
+    pub(super) fn find(place: &Path, name: &str, bounds: Bounds) -> Option<Self> {
         SUFFIXES.into_iter().find_map(|(suffix, kind)| {
             let path = place.join(format!("{name}{suffix}"));
             let is_there = if kind == Kind::Folder { path.is_dir() } else { path.is_file() };
-            is_there.then_some(Archive { path, kind, max_bytes })
+            is_there.then_some(Archive { path, kind, bounds })
         })
     }
 
@@ -106,7 +113,7 @@ impl Archive {
     /// Names are relative, with `/` between folders. What is hidden (a leading `.`, `__MACOSX`) is passed over.
     ///
     /// # Errors
-    /// When the archive is damaged, a name is not a plain relative one, something is neither file nor folder, or `visit` fails.
+    /// When the archive is damaged or exceeds its bounds, a name is not a plain relative one, something is neither file nor folder, or `visit` fails.
     pub(super) fn walk(&self, visit: &mut Visit) -> Result<(), DataError> {
         match self.kind {
             Kind::Folder => self.walk_folder(visit),
@@ -121,13 +128,14 @@ impl Archive {
     }
 
     fn walk_folder(&self, visit: &mut Visit) -> Result<(), DataError> {
+        let total = Cell::new(0);
         for (name, is_folder) in self.list_folder()? {
             if is_folder {
                 visit(&name, Item::Folder)?;
                 continue;
             }
             let path = self.path.join(&name);
-            visit(&name, Item::File(&mut || read_bounded(File::open(&path)?, self.max_bytes)))?;
+            visit(&name, Item::File(&mut || self.read(File::open(&path)?, &total)))?;
         }
         Ok(())
     }
@@ -166,6 +174,7 @@ impl Archive {
         if zip.has_duplicate_names() {
             return Err(self.error("holds several files of the same name"));
         }
+        let total = Cell::new(0);
         for i in 0..zip.len() {
             let entry = zip.by_index_data(i).map_err(|e| self.error(e.to_string()))?;
             let (is_folder, is_link) = (entry.is_dir(), entry.is_symlink());
@@ -177,7 +186,7 @@ impl Archive {
                 visit(&name, Item::Folder)?;
                 continue;
             }
-            let mut read = || read_bounded(zip.by_index(i).map_err(io::Error::other)?, self.max_bytes);
+            let mut read = || self.read(zip.by_index(i).map_err(io::Error::other)?, &total);
             visit(&name, Item::File(&mut read))?;
         }
         Ok(())
@@ -188,7 +197,7 @@ impl Archive {
         let meter = Rc::new(Meter::default());
         let mut tar = tar::Archive::new(Metered { stream, meter: Rc::clone(&meter) });
         let mut entries = tar.entries().map_err(damaged)?;
-        let mut rest = 0;
+        let (mut rest, mut total) = (0, 0u64);
         for count in 1.. {
             // What is left of the last file is skipped first.
             meter.left.set(MAX_HEADERS + rest);
@@ -197,8 +206,13 @@ impl Archive {
             self.check_count(count)?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             rest = entry.size();
-            if rest > self.max_bytes {
-                return Err(self.error_in(&name, too_large(self.max_bytes)));
+            // What is not read is unpacked all the same.
+            total = total.saturating_add(rest);
+            if rest > self.bounds.file_bytes {
+                return Err(self.error_in(&name, too_large(self.bounds.file_bytes)));
+            }
+            if total > self.bounds.total_bytes {
+                return Err(self.error_in(&name, too_much(self.bounds.total_bytes)));
             }
             if entry.header().entry_type() == EntryType::XGlobalHeader {
                 continue;
@@ -212,7 +226,7 @@ impl Archive {
                 EntryType::Regular | EntryType::Continuous => {
                     let mut read = || {
                         meter.left.set(MAX_HEADERS + rest);
-                        let bytes = read_bounded(&mut entry, self.max_bytes)?;
+                        let bytes = read_bounded(&mut entry, self.bounds.file_bytes)?;
                         let is_whole = bytes.len() as u64 == rest;
                         if is_whole { Ok(bytes) } else { Err(io::Error::other("the archive ends within it")) }
                     };
@@ -230,8 +244,17 @@ impl Archive {
         Ok(())
     }
 
+    /// Reads a file and adds its length to the total.
+    fn read(&self, stream: impl Read, total: &Cell<u64>) -> io::Result<Vec<u8>> {
+        let bytes = read_bounded(stream, self.bounds.file_bytes)?;
+        total.set(total.get().saturating_add(bytes.len() as u64));
+        let limit = self.bounds.total_bytes;
+        if total.get() > limit { Err(io::Error::other(too_much(limit))) } else { Ok(bytes) }
+    }
+
     fn check_count(&self, count: usize) -> Result<(), DataError> {
-        if count > MAX_FILES { Err(self.error(format!("holds more than {MAX_FILES} files"))) } else { Ok(()) }
+        let limit = self.bounds.files;
+        if count > limit { Err(self.error(format!("holds more than {limit} files and folders"))) } else { Ok(()) }
     }
 }
 
@@ -239,6 +262,10 @@ const NEITHER: &str = "is neither a file nor a folder; links and devices are not
 
 fn too_large(max_bytes: u64) -> String {
     format!("is larger than {} MiB", max_bytes >> 20)
+}
+
+fn too_much(max_bytes: u64) -> String {
+    format!("is one too many: with the files before it, it makes more than {} MiB", max_bytes >> 20)
 }
 
 /// A name without empty parts; `None` for what is hidden.

@@ -1,7 +1,8 @@
 //! Signals: series of seven channels in which bursts of a wave hide in noise. The class is the wave's period.
 //!
-//! A burst is at a random time, in random channels and at a random phase, so that the mean of each number is the same in all classes:
-//! no linear model can do better than chance but by remembering its training examples.
+//! A burst is at a random time, in random channels and at a random phase, so that the mean of each number is the same in all classes.
+//! What is left to a linear model are chance differences between the training examples: on others it is right about one time in four,
+//! where guessing is right one time in five.
 
 use std::f64::consts::TAU;
 

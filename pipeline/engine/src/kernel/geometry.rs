@@ -69,7 +69,12 @@ impl Geometry {
                     Padding::Valid | Padding::Same => String::new(),
                 };
                 let seen = &sizes[sizes.len() - rank..];
-                return Err(format!("a window of {} does not fit into {}{padding}", text(&window.size), text(seen)));
+                return Err(format!(
+                    "a window of {} does not fit into {}{padding}; give it padding = \"same\", make it smaller, or take fewer poolings and \
+                     smaller strides before it",
+                    text(&window.size),
+                    text(seen)
+                ));
             };
             output[d] = room / stride[d] + 1;
         }

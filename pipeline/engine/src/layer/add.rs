@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, Var};
 
-use super::{Build, Draw, Forward, Kernel, Op, Pass};
+use super::{Build, Draw, Forward, Kernel, Op, Pass, disagreement};
 use crate::kernel::{BackwardImage, Parameter, Real, Slopes, sum, sum_backward};
 
 pub(super) struct Add {
@@ -10,10 +10,13 @@ pub(super) struct Add {
 }
 
 impl Add {
-    pub(super) fn new(inputs: &[&[usize]]) -> std::result::Result<Self, String> {
+    /// `sources`: what messages call the inputs.
+    pub(super) fn new(inputs: &[&[usize]], sources: &[String]) -> std::result::Result<Self, String> {
         let [first, _, ..] = *inputs else { return Err(format!("takes two or more inputs, not {}", inputs.len())) };
-        match inputs.iter().find(|shape| **shape != first) {
-            Some(other) => Err(format!("takes inputs of one shape, not {first:?} and {other:?}")),
+        match inputs.iter().zip(sources).find(|(shape, _)| **shape != first) {
+            Some((other, source)) => {
+                Err(format!("takes inputs of one shape, not {}", disagreement([(first, &sources[0]), (other, source)], true)))
+            }
             None => Ok(Add { shape: first.to_vec() }),
         }
     }

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor, Var};
 
-use super::{Build, Draw, Forward, Kernel, Op, Pass};
+use super::{Build, Draw, Forward, Kernel, Op, Pass, disagreement};
 use crate::kernel::{BackwardImage, Parameter, Real, Slopes, concat, concat_backward};
 
 pub(super) struct Concat {
@@ -12,13 +12,17 @@ pub(super) struct Concat {
 }
 
 impl Concat {
-    pub(super) fn new(inputs: &[&[usize]]) -> std::result::Result<Self, String> {
+    /// `sources`: what messages call the inputs.
+    pub(super) fn new(inputs: &[&[usize]], sources: &[String]) -> std::result::Result<Self, String> {
         let Some((_, sizes)) = inputs.first().and_then(|shape| shape.split_last()) else { return Err("takes at least one input".into()) };
         let mut widths = vec![];
-        for shape in inputs {
+        for (shape, source) in inputs.iter().zip(sources) {
             match shape.split_last() {
                 Some((width, others)) if others == sizes => widths.push(*width),
-                _ => return Err(format!("takes inputs that differ in channels alone, not {:?} and {shape:?}", inputs[0])),
+                _ => {
+                    let both = disagreement([(inputs[0], &sources[0]), (shape, source)], false);
+                    return Err(format!("takes inputs that differ in channels alone, not {both}"));
+                }
             }
         }
         Ok(Concat { sizes: sizes.to_vec(), widths })

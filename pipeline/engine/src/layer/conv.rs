@@ -28,7 +28,7 @@ impl Conv {
         groups: usize,
         bias: bool,
         relu: bool,
-        place: &Place,
+        place: &Place<'_>,
     ) -> std::result::Result<Self, String> {
         let geometry = Geometry::new(input, window)?;
         if filters == 0 {

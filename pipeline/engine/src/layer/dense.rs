@@ -15,14 +15,14 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    pub(super) fn new(input: &[usize], units: usize, bias: bool, relu: bool, place: &Place) -> std::result::Result<Self, String> {
+    pub(super) fn new(input: &[usize], units: usize, bias: bool, relu: bool, place: &Place<'_>) -> std::result::Result<Self, String> {
         match *input {
             _ if units == 0 => Err("has no units".into()),
             [inputs] => {
                 let init = Init::Weights { fan_in: inputs, fan_out: units, is_rectified: relu || place.is_rectified };
                 Ok(Dense { inputs, units, bias, relu, init })
             }
-            _ => Err(format!("takes one dimension, not {input:?}; put a flatten before it")),
+            _ => Err(format!("takes one dimension, not {input:?}; put {{ layer = \"flatten\" }} before it")),
         }
     }
 }

@@ -108,9 +108,11 @@ pub(crate) struct Draw {
 }
 
 /// Where a layer stands.
-pub(crate) struct Place {
+pub(crate) struct Place<'a> {
     /// Its number in the network, from 0.
     pub index: usize,
+    /// What messages call the nodes that it takes from.
+    pub sources: &'a [String],
     pub classes: usize,
     /// Whether its output goes through functions like ReLU, and nowhere else.
     pub is_rectified: bool,
@@ -147,6 +149,23 @@ impl ParameterSpec {
         let bias = outputs.map(|outputs| ParameterSpec { shape: vec![outputs], init: Init::Zero });
         std::iter::once(ParameterSpec { shape, init }).chain(bias).collect()
     }
+}
+
+/// Two inputs that differ where they must not, and what would make the second like the first. `with_channels`: these must agree, too.
+fn disagreement(inputs: [(&[usize], &str); 2], with_channels: bool) -> String {
+    let [(a, from_a), (b, from_b)] = inputs;
+    let remedy = match (a.split_last(), b.split_last()) {
+        _ if a.len() != b.len() => "let both have been through { layer = \"flatten\" }, or neither".to_owned(),
+        (Some((channels, a)), Some((_, b))) if a == b && with_channels => {
+            let (layer, what) = match a.len() {
+                0 => (format!("{{ layer = \"dense\", units = {channels} }}"), "units"),
+                rank => (format!("{{ layer = \"conv{rank}d\", filters = {channels}, kernel = 1 }}"), "filters"),
+            };
+            format!("put {layer} between {from_b} and this, or give both equal {what}")
+        }
+        _ => "on the way to both, take the same strides and poolings, and padding = \"same\" for whatever keeps the size".to_owned(),
+    };
+    format!("{a:?} from {from_a} and {b:?} from {from_b}; {remedy}")
 }
 
 /// Initial numbers of a trainable tensor.
@@ -211,14 +230,14 @@ pub enum Path {
 ///
 /// # Errors
 /// What the layer takes, and the shape that reaches it.
-pub(crate) fn new(layer: &model::Layer, inputs: &[&[usize]], place: &Place) -> std::result::Result<Box<dyn Op>, String> {
+pub(crate) fn new(layer: &model::Layer, inputs: &[&[usize]], place: &Place<'_>) -> std::result::Result<Box<dyn Op>, String> {
     let one = || match *inputs {
         [input] => Ok(input),
         _ => Err(format!("takes one input, not {}", inputs.len())),
     };
     Ok(match layer {
-        model::Layer::Concat => Box::new(concat::Concat::new(inputs)?),
-        model::Layer::Add => Box::new(add::Add::new(inputs)?),
+        model::Layer::Concat => Box::new(concat::Concat::new(inputs, place.sources)?),
+        model::Layer::Add => Box::new(add::Add::new(inputs, place.sources)?),
         model::Layer::Flatten => Box::new(flatten::Flatten::new(one()?)),
         model::Layer::Dense { units, bias, relu } => {
             let units = match units {

@@ -97,20 +97,21 @@ impl Structure {
     pub(crate) fn new(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, Error> {
         let structure = Structure::of(graph, input, classes)?;
         let last = &structure.shapes[structure.ops.len()];
-        if *last != [classes] {
-            return Err(Error::Mismatch(format!("the network ends with shape {last:?}, and {classes} classes need [{classes}]")));
-        }
-        Ok(structure)
+        if *last == [classes] { Ok(structure) } else { Err(mismatch(graph, wrong_end(graph, last, classes))) }
     }
 
     /// As [`Structure::new`], with an output of any shape.
     pub(crate) fn of(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, Error> {
+        Structure::build(graph, input, classes).map_err(|what| mismatch(graph, what))
+    }
+
+    fn build(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, String> {
         let mut shapes = vec![input.to_vec()];
         // The output that each output is, number by number: a flattened one is that before.
         let mut sources = vec![0];
         let mut ops: Vec<Box<dyn Op>> = vec![];
         for (i, node) in graph.nodes.iter().enumerate() {
-            let at = |what: String| Error::Mismatch(format!("{}: {what}", title(node)));
+            let at = |what: String| format!("{}: {what}", title(node));
             if let Some(later) = node.inputs.iter().find(|input| **input > i) {
                 let name = graph.nodes.get(*later - 1).map_or_else(|| format!("number {later}"), |node| format!("`{}`", node.name));
                 return Err(at(format!("takes from layer {name}, which does not stand before it")));
@@ -120,7 +121,8 @@ impl Structure {
                 return Err(at("takes twice from the same layer".into()));
             }
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|input| &shapes[*input][..]).collect();
-            let place = Place { index: i, classes, is_rectified: is_rectified(graph, i + 1) };
+            let called: Vec<String> = node.inputs.iter().map(|input| source(graph, *input)).collect();
+            let place = Place { index: i, sources: &called, classes, is_rectified: is_rectified(graph, i + 1) };
             let op = layer::new(&node.layer, &inputs, &place).map_err(at)?;
             shapes.push(op.output());
             sources.push(if node.layer == Layer::Flatten { taken[0] } else { i + 1 });
@@ -128,7 +130,7 @@ impl Structure {
         }
         let inputs: Vec<Vec<usize>> = graph.nodes.iter().map(|node| node.inputs.clone()).collect();
         if let Some(unused) = (1..ops.len()).find(|output| inputs.iter().all(|inputs| !inputs.contains(output))) {
-            return Err(Error::Mismatch(format!("nothing takes from {}", title(&graph.nodes[unused - 1]))));
+            return Err(format!("nothing takes from {}", title(&graph.nodes[unused - 1])));
         }
         Ok(Structure { ops, inputs, shapes, scheme: Scheme::default() })
     }
@@ -199,6 +201,31 @@ impl Structure {
 /// A layer in messages.
 fn title(node: &Node) -> String {
     format!("layer `{}` ({})", node.name, node.layer)
+}
+
+/// An output in messages: 0 is the data.
+fn source(graph: &Graph, output: usize) -> String {
+    output.checked_sub(1).and_then(|i| graph.nodes.get(i)).map_or_else(|| "the input".to_owned(), |node| format!("`{}`", node.name))
+}
+
+/// What is wrong with a network, with the file that it comes from if that is known.
+fn mismatch(graph: &Graph, what: String) -> Error {
+    Error::Mismatch(match &graph.file {
+        Some(file) => format!("{file}: {what}"),
+        None => what,
+    })
+}
+
+/// Why a network that ends with a shape can't tell so many classes apart.
+fn wrong_end(graph: &Graph, last: &[usize], classes: usize) -> String {
+    let from = graph.nodes.last().map_or_else(|| "the input".to_owned(), title);
+    let dense = "{ layer = \"dense\", units = \"classes\" }";
+    let remedy = match (graph.nodes.last().map(|node| &node.layer), last) {
+        (Some(Layer::Dense { .. }), [_]) => "give it units = \"classes\"".to_owned(),
+        (_, [_]) => format!("put {dense} behind it"),
+        _ => format!("put {{ layer = \"flatten\" }} and {dense} behind it"),
+    };
+    format!("the network ends with {from}, whose output is {last:?}, and {classes} classes need [{classes}]; {remedy}")
 }
 
 /// Whether an output goes through functions that are like ReLU (linear above, flat below), and nowhere else.

@@ -1,5 +1,5 @@
 //! Networks on our kernels, against their composition of candle operations and against finite differences in double precision;
-//! and, in the file beside this one, short trainings of every kind of network against PyTorch.
+//! and, in files beside this one, short trainings of every kind of network against PyTorch, and what does not fit.
 #![allow(clippy::cast_possible_truncation, reason = "small numbers in test cases")]
 
 use proptest::prelude::*;
@@ -9,6 +9,7 @@ use spec::model::{Padding, Units, Window};
 use super::*;
 use crate::kernel::tests::Record;
 
+mod misfits;
 mod pytorch;
 
 fn random(len: usize, index: u64) -> Vec<f64> {
@@ -330,81 +331,4 @@ fn parameters_and_operations_are_counted() {
     assert_eq!(size("inception", &[28, 28, 1], false).0, 32_010);
     // Twice the channels of all convolutions: 32 + 2 · (32 + 24 + 32 + 8 + 16 + 16).
     assert_eq!(size("inception", &[28, 28, 1], true).0, 32_010 + 2 * 288);
-}
-
-#[test]
-fn layers_that_do_not_fit_are_named() {
-    let message = |graph: &Graph| Structure::new(graph, &[28, 28, 1], 10).err().unwrap().to_string();
-    let error = |layers: Vec<Layer>| message(&Graph::chain(layers));
-    let dense = |units| Layer::Dense { units, bias: true, relu: false };
-    let pool = |size| Layer::MaxPool { window: Window::square(size, size, Padding::Valid) };
-    let conv = |channels, size, padding, groups| Layer::Conv {
-        channels,
-        window: Window::square(size, 1, padding),
-        groups,
-        bias: true,
-        relu: false,
-    };
-    assert_eq!(
-        error(vec![dense(Units::Classes)]),
-        "layer `dense_1` (dense classes): takes one dimension, not [28, 28, 1]; put a flatten before it"
-    );
-    assert_eq!(
-        error(vec![Layer::Flatten, pool(2)]),
-        "layer `max_pool2d_1` (maxpool 2): takes [height, width, channels] or [frames, height, width, channels], not [784]; put it \
-         before what flattens"
-    );
-    assert_eq!(error(vec![pool(29)]), "layer `max_pool2d_1` (maxpool 29): a window of 29×29 does not fit into 28×28");
-    assert_eq!(
-        error(vec![conv(1, 31, Padding::Each(vec![1, 1]), 1)]),
-        "layer `conv2d_1` (conv31x31 1 pad 1x1): a window of 31×31 does not fit into 28×28 with padding 1×1"
-    );
-    assert_eq!(
-        error(vec![conv(1, 3, Padding::Each(vec![1]), 1)]),
-        "layer `conv2d_1` (conv3x3 1 pad 1): has 1 paddings for a window over 2 dimensions"
-    );
-    assert_eq!(
-        error(vec![conv(6, 3, Padding::Same, 1), conv(4, 3, Padding::Same, 4)]),
-        "layer `conv2d_2` (conv3x3 4 groups 4): has 4 groups for 6 input channels; 1 or 2 would fit"
-    );
-    assert_eq!(
-        error(vec![conv(6, 3, Padding::Same, 1), conv(4, 3, Padding::Same, 3)]),
-        "layer `conv2d_2` (conv3x3 4 groups 3): has 3 groups for 4 filters; 1 or 2 would fit"
-    );
-    let window = Window { size: vec![3, 3], stride: vec![3, 3], padding: Padding::Each(vec![1, 2]) };
-    assert_eq!(
-        error(vec![Layer::MaxPool { window }]),
-        "layer `max_pool2d_1` (maxpool 3x3 stride 3x3 pad 1x2): has padding 2 around a window of 3; at most half of it is possible, 1"
-    );
-    assert_eq!(
-        error(vec![Layer::Dropout { rate: 1.0 }]),
-        "layer `dropout_1` (dropout 1): has a rate of 1; it must be at least 0 and below 1"
-    );
-    assert_eq!(
-        error(vec![Layer::StackFrames]),
-        "layer `stack_frames_1` (stack-frames): takes [frames, height, width, channels], not [28, 28, 1]"
-    );
-    assert_eq!(error(vec![Layer::Flatten]), "the network ends with shape [784], and 10 classes need [10]");
-    let mut graph = Graph::chain([pool(2), pool(2)]);
-    graph.add(Layer::Concat, &[1, 2]);
-    assert_eq!(message(&graph), "layer `concat_1` (concat): takes inputs that differ in channels alone, not [14, 14, 1] and [7, 7, 1]");
-    graph.nodes[2].layer = Layer::Add;
-    assert_eq!(message(&graph), "layer `concat_1` (add): takes inputs of one shape, not [14, 14, 1] and [7, 7, 1]");
-    assert_eq!(error(vec![Layer::Add]), "layer `add_1` (add): takes two or more inputs, not 1");
-    graph.nodes[2].layer = Layer::Flatten;
-    assert_eq!(message(&graph), "layer `concat_1` (flatten): takes one input, not 2");
-    let mut graph = Graph::chain([Layer::Flatten, dense(Units::Classes)]);
-    graph.add(dense(Units::Classes), &[1]);
-    assert_eq!(message(&graph), "nothing takes from layer `dense_1` (dense classes)");
-    let mut twice = Graph::chain([pool(2)]);
-    twice.add(Layer::Concat, &[1, 1]);
-    assert_eq!(message(&twice), "layer `concat_1` (concat): takes twice from the same layer");
-    // What is flattened already stays what it is.
-    let mut twice = Graph::chain([Layer::Flatten, Layer::Flatten]);
-    twice.add(Layer::Add, &[1, 2]);
-    assert_eq!(message(&twice), "layer `add_1` (add): takes twice from the same layer");
-    graph.nodes[0].inputs = vec![3];
-    assert_eq!(message(&graph), "layer `flatten_1` (flatten): takes from layer `dense_2`, which does not stand before it");
-    graph.nodes[0].inputs = vec![9];
-    assert_eq!(message(&graph), "layer `flatten_1` (flatten): takes from layer number 9, which does not stand before it");
 }

@@ -177,6 +177,8 @@ pub struct Node {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     pub nodes: Vec<Node>,
+    /// The model file that it comes from, for messages. Not part of the identity.
+    pub file: Option<String>,
 }
 
 impl Graph {

@@ -9,13 +9,13 @@ use zip::write::SimpleFileOptions;
 
 use super::*;
 
-const LIMIT: u64 = 1 << 20;
+const BOUNDS: Bounds = Bounds { files: 10, file_bytes: 1 << 20, total_bytes: 4 << 20 };
 
 /// An archive of that name with these bytes.
 fn archive(ending: &str, bytes: &[u8]) -> (tempfile::TempDir, Archive) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join(format!("a{ending}")), bytes).unwrap();
-    let archive = Archive::find(dir.path(), "a", LIMIT).unwrap();
+    let archive = Archive::find(dir.path(), "a", BOUNDS).unwrap();
     (dir, archive)
 }
 
@@ -92,7 +92,7 @@ fn every_kind_gives_the_same_files() {
     fs::create_dir_all(dir.path().join("a/d/.hidden")).unwrap();
     fs::write(dir.path().join("a/e"), "").unwrap();
     fs::write(dir.path().join("a/d/x"), "hello").unwrap();
-    let folder = Archive::find(dir.path(), "a", LIMIT).unwrap();
+    let folder = Archive::find(dir.path(), "a", BOUNDS).unwrap();
     assert_eq!(contents(&folder), Ok(expected));
     let before = folder.digest().unwrap();
     assert_eq!(folder.digest().unwrap(), before);
@@ -140,7 +140,7 @@ fn links_and_devices_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("a/l")).unwrap();
-        let error = contents(&Archive::find(dir.path(), "a", LIMIT).unwrap()).unwrap_err();
+        let error = contents(&Archive::find(dir.path(), "a", BOUNDS).unwrap()).unwrap_err();
         assert!(error.contains("l: is neither a file nor a folder"), "{error}");
     }
 }
@@ -165,6 +165,50 @@ fn bombs_are_stopped() {
     let name = vec![b'n'; 4 << 20];
     let error = error_of(".tar.gz", &gz(&tar(&[("././@LongLink", EntryType::GNULongName, &name), ("x", FILE, b"")])));
     assert!(error.contains("a name or what follows the last file is too long"), "{error}");
+}
+
+/// The same files in every form.
+fn every_form(files: &[(&str, &[u8])]) -> Vec<(&'static str, tempfile::TempDir, Archive)> {
+    let tarred = tar(&files.iter().map(|(name, content)| (*name, FILE, *content)).collect::<Vec<_>>());
+    let packed = [(".zip", zip(files)), (".tar.gz", gz(&tarred)), (".tar", tarred)];
+    let mut forms: Vec<_> = packed.iter().map(|(ending, bytes)| (*ending, archive(ending, bytes))).map(|(e, (d, a))| (e, d, a)).collect();
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("a")).unwrap();
+    for (name, content) in files {
+        fs::write(dir.path().join("a").join(name), content).unwrap();
+    }
+    let folder = Archive::find(dir.path(), "a", BOUNDS).unwrap();
+    forms.push(("", dir, folder));
+    forms
+}
+
+#[test]
+fn files_are_counted() {
+    let names: Vec<String> = (10..21).map(|i| format!("f{i}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+    for (ending, _dir, archive) in every_form(&files[..10]) {
+        assert_eq!(contents(&archive).unwrap().len(), 10, "{ending}");
+    }
+    for (ending, _dir, archive) in every_form(&files) {
+        assert!(contents(&archive).unwrap_err().ends_with(&format!("a{ending}: holds more than 10 files and folders")), "{ending}");
+    }
+}
+
+#[test]
+fn bytes_are_counted_over_all_files() {
+    // Each file is as large as is allowed, and so are four together.
+    let zeros = vec![0; 1 << 20];
+    let files = ["f1", "f2", "f3", "f4", "f5"].map(|name| (name, &zeros[..]));
+    for (ending, _dir, archive) in every_form(&files[..4]) {
+        assert_eq!(contents(&archive).unwrap().len(), 4, "{ending}");
+    }
+    for (ending, _dir, archive) in every_form(&files) {
+        let expected = format!("a{ending}: f5: is one too many: with the files before it, it makes more than 4 MiB");
+        assert!(contents(&archive).unwrap_err().ends_with(&expected), "{ending}");
+        // A file that is passed over is unpacked only in a tar archive.
+        let skipped = archive.walk(&mut |_, _| Ok(()));
+        assert_eq!(skipped.is_err(), ending.starts_with(".tar"), "{ending}");
+    }
 }
 
 #[test]

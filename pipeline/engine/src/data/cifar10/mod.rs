@@ -7,7 +7,7 @@ mod pickle;
 
 use spec::Choice;
 
-use super::archive::{Archive, Item};
+use super::archive::{Archive, Bounds, Item};
 use super::places::{Places, fetch_hint};
 use super::{DataError, Dataset, Part};
 
@@ -20,8 +20,8 @@ const BATCHES: [&str; 6] = ["data_batch_1", "data_batch_2", "data_batch_3", "dat
 
 const PLANE: usize = 32 * 32;
 const PIXELS: usize = 3 * PLANE;
-/// A batch of 10 000 images has 30 MB.
-const MAX_BATCH_BYTES: u64 = 256 << 20;
+/// A batch of 10 000 images has 30 MB; there are six, and a few small files.
+const BOUNDS: Bounds = Bounds { files: 1000, file_bytes: 256 << 20, total_bytes: 1 << 30 };
 
 /// What the folders and archives are called, and whether they hold pickles.
 const FORMS: [(&str, bool); 4] =
@@ -33,7 +33,7 @@ pub(super) fn choice() -> Choice {
 
 pub(super) fn load(places: &Places) -> Result<Dataset, DataError> {
     let (archive, is_pickled) = places.find(NAME, &fetch_hint(NAME), |place| {
-        FORMS.into_iter().find_map(|(name, is_pickled)| Some((Archive::find(place, name, MAX_BATCH_BYTES)?, is_pickled)))
+        FORMS.into_iter().find_map(|(name, is_pickled)| Some((Archive::find(place, name, BOUNDS)?, is_pickled)))
     })?;
     let parse = if is_pickled { python_batch } else { binary_batch };
     let mut batches: [Option<Part>; 6] = Default::default();

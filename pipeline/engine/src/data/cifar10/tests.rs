@@ -81,7 +81,7 @@ fn wrong_batches_give_one_clear_error() {
 
 /// A batch as Python 2 writes it, from the archive.
 fn python2_batch() -> Vec<u8> {
-    let archive = Archive::find(fixture("python2").parent().unwrap(), "python2", MAX_BATCH_BYTES).unwrap();
+    let archive = Archive::find(fixture("python2").parent().unwrap(), "python2", BOUNDS).unwrap();
     let mut batch = vec![];
     let wanted = "cifar-10-batches-py/test_batch";
     let walked = archive.walk(&mut |name, item| {

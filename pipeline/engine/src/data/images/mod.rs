@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use spec::config::Missing;
 use spec::{Choice, Config, Key, Kind};
 
-use super::archive::{Archive, Item};
+use super::archive::{Archive, Bounds, Item};
 use super::cache::{self, Cache, Decoded};
 use super::places::Places;
 use super::{DataError, Dataset, Part};
@@ -20,8 +20,8 @@ use layout::Layout;
 
 pub(super) const NAME: &str = "images";
 
-/// Of an encoded file.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Of encoded files: ImageNet has 1.3 million of them and 150 GB.
+const BOUNDS: Bounds = Bounds { files: 2_000_000, file_bytes: 64 << 20, total_bytes: 256 << 30 };
 const MAX_DECODED_BYTES: u64 = 8 << 30;
 /// What is read before it is decoded: enough for all cores to be busy, and not much memory.
 const BATCH_FILES: usize = 4096;
@@ -63,7 +63,7 @@ pub(super) fn load(config: &Config, places: &Places) -> Result<Dataset, DataErro
         is_grey: config.text("image_channels").map_err(unusable)? == "grey",
     };
     let hint = format!("put a folder `{name}`, or {name}.zip, .tar, .tar.gz or .tgz, into one of these, or give --data-dir");
-    let archive = places.find(NAME, &hint, |place| Archive::find(place, name, MAX_FILE_BYTES))?;
+    let archive = places.find(NAME, &hint, |place| Archive::find(place, name, BOUNDS))?;
     let key = cache::key(&[NAME, &archive.digest()?, &form.size.to_string(), if form.is_grey { "grey" } else { "rgb" }]);
     let decoded = Cache::new(places.decoded()).get_or(&key, || decode_archive(&archive, form))?;
     let Decoded { shape, class_names, train, test } = decoded;

@@ -33,7 +33,7 @@ pub(super) fn expand(model: &Model, value_of: &dyn Fn(&str) -> Option<Value>) ->
     if output == 0 {
         return Err(plain(model.source().error(0..0, "the network has no layer: every one is left out")));
     }
-    Ok(finish(x.nodes, output))
+    Ok(Graph { file: Some(model.file.clone()), ..finish(x.nodes, output) })
 }
 
 fn plain(diagnostic: Diagnostic) -> Misfit {
