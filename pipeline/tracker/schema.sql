@@ -5,7 +5,7 @@ CREATE TABLE study (
     metric     TEXT NOT NULL,             -- the metric that decides, such as validation_accuracy
     axes       TEXT NOT NULL,             -- JSON list of the varied keys
     source     TEXT NOT NULL              -- the grid file
-) STRICT;
+, analysis TEXT NOT NULL DEFAULT '{}') STRICT;
 
 CREATE TABLE study_target (
     study  TEXT NOT NULL REFERENCES study (name) ON DELETE CASCADE,
@@ -36,7 +36,7 @@ CREATE TABLE run (
     git_dirty      INTEGER,               -- 1: with uncommitted changes
     started_at     TEXT,                  -- UTC
     ended_at       TEXT
-, layers TEXT) STRICT;
+, layers TEXT, classes TEXT) STRICT;
 
 CREATE INDEX run_arm ON run (arm);
 
@@ -86,33 +86,6 @@ CREATE VIEW eval_metric AS
 SELECT run_id, split || '_loss' AS metric, 0 AS higher_is_better, step, epoch, elapsed_ms, loss AS value FROM eval
 UNION ALL
 SELECT run_id, split || '_accuracy', 1, step, epoch, elapsed_ms, accuracy FROM eval;
-
-CREATE VIEW run_summary AS
-WITH curve AS (
-    SELECT
-        e.run_id,
-        MAX(CASE WHEN e.split = 'train' THEN e.step END) AS last_train,
-        MAX(CASE WHEN e.split = 'validation' THEN e.step END) AS last_validation,
-        MIN(CASE WHEN e.split = 'validation' THEN e.loss END) AS best_validation_loss,
-        MAX(CASE WHEN e.split = 'validation' THEN e.accuracy END) AS best_validation_accuracy
-    FROM eval AS e GROUP BY e.run_id
-)
-SELECT
-    sr.study, sr.position, sr.arm, run.seed, run.id AS run_id,
-    CASE WHEN run.outcome IS NOT NULL THEN run.outcome WHEN run.started_at IS NULL THEN 'pending' ELSE 'unfinished' END AS outcome,
-    run.error, run.steps, run.planned_steps, run.parameters,
-    t.loss AS train_loss, t.accuracy AS train_accuracy,
-    v.loss AS validation_loss, v.accuracy AS validation_accuracy,
-    CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_loss END AS best_validation_loss,
-    CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_accuracy END AS best_validation_accuracy,
-    x.loss AS test_loss, x.accuracy AS test_accuracy,
-    COALESCE(v.elapsed_us, t.elapsed_us) / 1000.0 AS train_ms
-FROM study_run AS sr
-JOIN run ON run.id = sr.run_id
-LEFT JOIN curve AS c ON c.run_id = run.id AND run.outcome IN ('completed', 'stopped_early')
-LEFT JOIN eval_log AS t ON t.run_key = run.key AND t.split = 'train' AND t.step = c.last_train
-LEFT JOIN eval_log AS v ON v.run_key = run.key AND v.split = 'validation' AND v.step = c.last_validation
-LEFT JOIN eval_log AS x ON x.run_key = run.key AND x.split = 'test' AND c.run_id IS NOT NULL;
 
 CREATE VIEW learning_curve AS
 SELECT sr.study, sr.position, sr.arm, run.seed, e.run_id, run.outcome, e.split, e.step, e.epoch, e.examples, e.elapsed_ms, e.loss, e.accuracy
@@ -215,3 +188,44 @@ SELECT run.id AS run_id, l.name, l.height, l.width, l.channels, l.pixels FROM pi
 CREATE VIEW eval AS
 SELECT run.id AS run_id, l.step, l.epoch, l.split, l.examples, l.loss, l.accuracy, l.noise_scale, l.elapsed_us / 1000.0 AS elapsed_ms, l.finite
 FROM eval_log AS l JOIN run ON run.key = l.run_key;
+
+CREATE TABLE confusion_log (
+    run_key   INTEGER NOT NULL REFERENCES run (key) ON DELETE CASCADE,
+    label     INTEGER NOT NULL,           -- place in run.classes, from 0
+    predicted INTEGER NOT NULL,
+    examples  INTEGER NOT NULL,
+    PRIMARY KEY (run_key, label, predicted)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW confusion AS
+SELECT run.id AS run_id, json_extract(run.classes, '$[' || l.label || ']') AS label, json_extract(run.classes, '$[' || l.predicted || ']') AS predicted, l.examples
+FROM confusion_log AS l JOIN run ON run.key = l.run_key;
+
+CREATE VIEW run_summary AS
+WITH curve AS (
+    SELECT
+        e.run_id,
+        MAX(CASE WHEN e.split = 'test' THEN e.step END) AS tested,
+        MAX(CASE WHEN e.split = 'train' THEN e.step END) AS last_train,
+        MAX(CASE WHEN e.split = 'validation' THEN e.step END) AS last_validation,
+        MAX(e.elapsed_ms) AS train_ms,
+        MIN(CASE WHEN e.split = 'validation' THEN e.loss END) AS best_validation_loss,
+        MAX(CASE WHEN e.split = 'validation' THEN e.accuracy END) AS best_validation_accuracy
+    FROM eval AS e GROUP BY e.run_id
+)
+SELECT
+    sr.study, sr.position, sr.arm, run.seed, run.id AS run_id,
+    CASE WHEN run.outcome IS NOT NULL THEN run.outcome WHEN run.started_at IS NULL THEN 'pending' ELSE 'unfinished' END AS outcome,
+    run.error, run.steps, run.planned_steps, run.parameters,
+    t.loss AS train_loss, t.accuracy AS train_accuracy,
+    v.loss AS validation_loss, v.accuracy AS validation_accuracy,
+    CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_loss END AS best_validation_loss,
+    CASE WHEN run.outcome IN ('completed', 'stopped_early') THEN c.best_validation_accuracy END AS best_validation_accuracy,
+    x.loss AS test_loss, x.accuracy AS test_accuracy,
+    c.train_ms
+FROM study_run AS sr
+JOIN run ON run.id = sr.run_id
+LEFT JOIN curve AS c ON c.run_id = run.id AND run.outcome IN ('completed', 'stopped_early')
+LEFT JOIN eval_log AS t ON t.run_key = run.key AND t.split = 'train' AND t.step = COALESCE(c.tested, c.last_train)
+LEFT JOIN eval_log AS v ON v.run_key = run.key AND v.split = 'validation' AND v.step = COALESCE(c.tested, c.last_validation)
+LEFT JOIN eval_log AS x ON x.run_key = run.key AND x.split = 'test' AND c.run_id IS NOT NULL;
