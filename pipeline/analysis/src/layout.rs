@@ -170,7 +170,7 @@ fn number(data: &StudyData, arm: &ArmResult<'_>, axis: usize) -> Option<f64> {
 }
 
 /// An arm's axis values as its label has them: texts and switches by themselves, numbers with their key.
-fn words(axes: &[String], arm: &ArmResult<'_>, wanted: impl Fn(usize) -> bool) -> String {
+pub(crate) fn words(axes: &[String], arm: &ArmResult<'_>, wanted: impl Fn(usize) -> bool) -> String {
     let word = |(i, value): (usize, &Option<Value>)| match value.as_ref()? {
         _ if !wanted(i) => None,
         Value::Bool(on) => on.then(|| axes[i].clone()),
