@@ -103,7 +103,7 @@ pub(super) fn section(studies: &[StudySummary]) -> String {
     let names: Vec<String> = studies.iter().map(|study| format!("`{}`", study.name)).collect();
     let reference = &optimizers[reference];
     let mut text = format!(
-        "\n## Over all studies: which optimizer gets to its targets soonest?\n\n{} of {}: every target of {}, and every saddle to leave, with the \
+        "\n## Over all studies: which optimizer gets to its targets soonest?\n\n{} of {} ({}): every target to reach and every saddle to leave, with the \
          rate that validation chose (on surfaces, the fastest rate). {} that no optimizer got through left out; one that some did not get \
          through counts as infinitely slow for those. Steps are compared, not seconds.\n\n\
          | optimizer | profile (area) ↑ | fastest (share) ↑ | within 2× (share) ↑ | got through | speed-up over {reference} | alone / {reference} alone |\n\

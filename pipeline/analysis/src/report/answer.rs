@@ -10,9 +10,11 @@ use super::findings::{checks, identical, strong};
 use crate::Analysis;
 use crate::comparison::{Conclusion, LEVEL};
 use crate::diagnosis::Condition;
-use crate::escape::Escape;
+use crate::escape::{Escape, optimizer};
 use crate::number::{Format, count, listed};
 use crate::results::State;
+use crate::stats::mean;
+use crate::steps::RunSteps;
 use crate::table::escape;
 
 /// More names than this are counted instead.
@@ -37,6 +39,10 @@ pub(super) fn of(a: &Analysis<'_>) -> Answer {
     }
     let mut answer = if a.is_check() {
         Answer { text: checks::finding(a).unwrap_or_default(), tables: vec!["measurements"], figure: None }
+    } else if a.arms.len() == 1 && a.has_accuracies() {
+        let figure = if a.data.pictures.is_empty() { "learning-curves" } else { "feature-maps" };
+        let tables = if a.data.measurements.is_empty() { vec!["arms", "convergence"] } else { vec!["measurements", "arms", "convergence"] };
+        Answer { text: alone(a), tables, figure: Some(figure) }
     } else if !a.escapes.is_empty() {
         Answer { text: escapes(&a.escapes), tables: vec!["escape"], figure: Some("paths") }
     } else if !a.has_accuracies() {
@@ -49,7 +55,7 @@ pub(super) fn of(a: &Analysis<'_>) -> Answer {
         let figure = if a.layout.axis.is_some() { "sensitivity" } else { "final-metric" };
         let table = if a.comparisons.pairs.is_empty() { "arms" } else { "comparisons" };
         let overfits = (0..a.arms.len()).any(|arm| a.judgement.condition(arm) == Some(Condition::Overfitting));
-        let extra = [("generalization", overfits), ("models", true), ("smoothness", true)];
+        let extra = [("time_to_target", true), ("generalization", overfits), ("models", true), ("smoothness", true)];
         let tables = std::iter::once(table).chain(extra.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name)).collect();
         Answer { text: compared(a), tables, figure: Some(figure) }
     };
@@ -73,6 +79,21 @@ fn centre(a: &Analysis<'_>, candidate: usize) -> Option<String> {
         None => format.text(candidate.centre?),
     };
     Some(format!("`{metric}` {value}"))
+}
+
+/// The only arm: what it measured, how its training went on the whole, and where it ended.
+fn alone(a: &Analysis<'_>) -> String {
+    let mut text = checks::finding(a).map(|finding| format!("{finding} ")).unwrap_or_default();
+    let means = |of: fn(&RunSteps) -> f64| mean(&a.data.steps.runs.values().map(of).collect::<Vec<_>>());
+    let steps = a.data.steps.runs.values().map(|run| run.steps).max().unwrap_or(0);
+    if let Some((loss, accuracy)) = means(|run| run.mean_loss).zip(means(|run| run.mean_accuracy)) {
+        let runs = count(a.data.steps.runs.len(), "run");
+        let _ = write!(text, "Over all {steps} steps of {runs}, the mean training loss is {loss:.4} and the mean accuracy {accuracy:.4}.");
+    }
+    if let Some(centre) = centre(a, 0) {
+        let _ = write!(text, " At the end: {centre}.");
+    }
+    text
 }
 
 /// The best candidate, what it beats, and what can't be told from it.
@@ -123,6 +144,7 @@ fn compared(a: &Analysis<'_>) -> String {
         let _ = write!(text, " There are too few seeds to tell it from {} ({needed} would be needed).", names(&few));
     }
     text += &cheapest(a, &[equivalent, open].concat());
+    text += &soonest(a);
     text += &overfitting(a);
     text
 }
@@ -147,6 +169,20 @@ fn cheapest(a: &Analysis<'_>, alike: &[usize]) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The arm that reached the first target in the fewest steps.
+fn soonest(a: &Analysis<'_>) -> String {
+    let Some(target) = a.targets.first() else { return String::new() };
+    let timed = target.times.iter().enumerate().filter_map(|(arm, time)| Some((arm, time.median_steps.filter(|steps| steps.is_finite())?)));
+    let mut timed: Vec<(usize, f64)> = timed.collect();
+    timed.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let Some(least) = timed.first().map(|(_, steps)| *steps) else { return String::new() };
+    let first: Vec<usize> = timed.iter().take_while(|(_, steps)| steps.total_cmp(&least).is_eq()).map(|(arm, _)| *arm).collect();
+    let names =
+        if first.len() > NAMED { count(first.len(), "arm") } else { listed(&first.iter().map(|arm| strong(a, *arm)).collect::<Vec<_>>()) };
+    let verb = if first.len() == 1 { "is" } else { "are" };
+    format!(" Soonest at `{}` {} {verb} {names} (median of {} steps).", target.metric, target.bound(), Format::Plain.text(least))
 }
 
 fn overfitting(a: &Analysis<'_>) -> String {
@@ -241,7 +277,7 @@ fn escapes(escapes: &[Escape]) -> String {
             let _ = write!(text, ", {name} soonest (median of at most {} steps)", Format::Plain.text(*steps));
         }
         if !stuck.is_empty() {
-            let _ = write!(text, "; from some start, half of the runs of {} or more do not", listed(&stuck));
+            let _ = write!(text, "; from some start, at least half of the runs of {} do not", listed(&stuck));
         } else if let Some((name, steps)) = order.last() {
             let _ = write!(text, ", {name} last ({})", Format::Plain.text(*steps));
         }
@@ -263,17 +299,24 @@ fn descents(a: &Analysis<'_>) -> String {
             None => surfaces.push((name, vec![i])),
         }
     }
+    let label = |arm: usize| {
+        let config: Value = a.arms[arm].runs.first().and_then(|run| serde_json::from_str(&run.record.config).ok()).unwrap_or_default();
+        format!("**{}** at a rate of {}", optimizer(&config), config["lr"])
+    };
     let sentence = |(name, arms): &(String, Vec<usize>)| {
         let timed = arms.iter().filter_map(|i| Some((*i, target.times.get(*i)?.median_steps?))).filter(|(_, steps)| steps.is_finite());
         let reached = arms.iter().filter(|i| target.times.get(**i).is_some_and(|time| time.reached > 0)).count();
         match timed.min_by(|a, b| a.1.total_cmp(&b.1)) {
-            Some((arm, steps)) => format!(
-                "{name}: {} after {} steps ({reached} of {} get there)",
-                strong(a, arm),
-                Format::Plain.text(steps),
-                count(arms.len(), "arm")
-            ),
-            None => format!("{name}: none in half of its runs"),
+            Some((arm, steps)) => {
+                let unit = if steps.total_cmp(&1.0).is_eq() { "step" } else { "steps" };
+                format!(
+                    "on {name}, {} after {} {unit} ({reached} of {} get there)",
+                    label(arm),
+                    Format::Plain.text(steps),
+                    count(arms.len(), "arm")
+                )
+            }
+            None => format!("on {name}, none in half of its runs"),
         }
     };
     format!("First to reach `{}` {}: {}.", target.metric, target.bound(), surfaces.iter().map(sentence).collect::<Vec<_>>().join("; "))

@@ -92,11 +92,32 @@ fn curves(a: &Analysis<'_>) -> Vec<Value> {
     curves
 }
 
+/// Curves of more points than this are thinned.
+const MOST_POINTS: usize = 160;
+
+/// Places that a curve is drawn from: of equal stretches, the lowest and the highest median, so that no spike is lost; and its ends.
+fn thinned(points: &[Point]) -> Vec<usize> {
+    if points.len() <= MOST_POINTS {
+        return (0..points.len()).collect();
+    }
+    let stretch = points.len().div_ceil(MOST_POINTS / 2);
+    let mut places = vec![0, points.len() - 1];
+    for start in (0..points.len()).step_by(stretch) {
+        let places_here = || start..(start + stretch).min(points.len());
+        places.extend(places_here().min_by(|a, b| points[*a].median.total_cmp(&points[*b].median)));
+        places.extend(places_here().max_by(|a, b| points[*a].median.total_cmp(&points[*b].median)));
+    }
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 fn line(arm: usize, points: &[Point]) -> Value {
     // Numbers of few digits: the page draws them, and nobody computes with them.
     let short =
         |value: f64| if value.is_finite() { format!("{value:.5e}").parse::<f64>().map_or(Value::Null, Value::from) } else { Value::Null };
-    let column = |of: fn(&Point) -> f64| points.iter().map(|point| short(of(point))).collect::<Vec<_>>();
+    let places = thinned(points);
+    let column = |of: fn(&Point) -> f64| places.iter().map(|place| short(of(&points[*place]))).collect::<Vec<_>>();
     json!({ "arm": arm, "x": column(|p| p.x), "median": column(|p| p.median), "q25": column(|p| p.q25), "q75": column(|p| p.q75) })
 }
 
