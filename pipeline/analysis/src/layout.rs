@@ -123,7 +123,7 @@ fn numeric_axis(axes: &[String], arms: &[ArmResult<'_>]) -> Option<usize> {
 
 /// For each arm the index of its value among the different ones of an axis; `None` unless the axis is an ordered quantity that
 /// every arm has, with at least two values.
-fn ordered(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Option<Vec<usize>> {
+pub(crate) fn ordered(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Option<Vec<usize>> {
     // One seed is not more than another, and a place to start from is not a quantity that grows.
     if axes[axis] == "seed" || axes[axis].ends_with("_seed") || axes[axis].starts_with("start_") {
         return None;
@@ -170,7 +170,7 @@ fn number(data: &StudyData, arm: &ArmResult<'_>, axis: usize) -> Option<f64> {
 }
 
 /// An arm's axis values as its label has them: texts and switches by themselves, numbers with their key.
-fn words(axes: &[String], arm: &ArmResult<'_>, wanted: impl Fn(usize) -> bool) -> String {
+pub(crate) fn words(axes: &[String], arm: &ArmResult<'_>, wanted: impl Fn(usize) -> bool) -> String {
     let word = |(i, value): (usize, &Option<Value>)| match value.as_ref()? {
         _ if !wanted(i) => None,
         Value::Bool(on) => on.then(|| axes[i].clone()),
