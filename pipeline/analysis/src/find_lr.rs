@@ -77,7 +77,7 @@ pub fn figure(title: &str, rates: &[f64], losses: &[f64], suggestion: Option<Sug
             Some(limits) => y.clipped(limits),
             None => y,
         },
-        panels: vec![Panel { title: None, series: vec![of_steps, smoothed], rules: vec![] }],
+        panels: vec![Panel { title: None, series: vec![of_steps, smoothed], ..Panel::default() }],
         legend: Legend::Categorical { place: Place::Below },
     };
     figure.svg()

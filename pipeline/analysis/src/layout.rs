@@ -123,7 +123,7 @@ fn numeric_axis(axes: &[String], arms: &[ArmResult<'_>]) -> Option<usize> {
 
 /// For each arm the index of its value among the different ones of an axis; `None` unless the axis is an ordered quantity that
 /// every arm has, with at least two values.
-fn ordered(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Option<Vec<usize>> {
+pub(crate) fn ordered(axes: &[String], arms: &[ArmResult<'_>], axis: usize) -> Option<Vec<usize>> {
     // One seed is not more than another, and a place to start from is not a quantity that grows.
     if axes[axis] == "seed" || axes[axis].ends_with("_seed") || axes[axis].starts_with("start_") {
         return None;

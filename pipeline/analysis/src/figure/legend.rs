@@ -46,6 +46,8 @@ pub(super) struct Entry {
     pub dash: Option<Dash>,
     pub shape: Option<Shape>,
     pub band: bool,
+    /// Of its line.
+    pub width: f64,
 }
 
 const ROW: f64 = 16.0;
@@ -193,7 +195,7 @@ fn swatch(svg: &mut Svg, entry: &Entry, x: f64, middle: f64) {
     if entry.band {
         svg.rect([x, middle - 5.0, SWATCH, 10.0], entry.color, 0.18);
     }
-    svg.line((x, middle), (x + SWATCH, middle), &Stroke { color: entry.color, width: 2.0, dash: entry.dash });
+    svg.line((x, middle), (x + SWATCH, middle), &Stroke { color: entry.color, width: entry.width, dash: entry.dash });
     if let Some(shape) = entry.shape {
         shape.draw(svg, (x + SWATCH / 2.0, middle), 3.2, entry.color, 1.0);
     }
@@ -204,7 +206,14 @@ mod tests {
     use super::*;
 
     fn entries(labels: &[&str]) -> Vec<Entry> {
-        let entry = |label: &&str| Entry { label: (*label).to_owned(), color: Color::rgb(1, 2, 3), dash: None, shape: None, band: false };
+        let entry = |label: &&str| Entry {
+            label: (*label).to_owned(),
+            color: Color::rgb(1, 2, 3),
+            dash: None,
+            shape: None,
+            band: false,
+            width: 2.0,
+        };
         labels.iter().map(entry).collect()
     }
 

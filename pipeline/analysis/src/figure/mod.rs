@@ -1,5 +1,5 @@
 //! Publication-quality SVG figures: curves in small multiples, dots per arm, sensitivity to a setting,
-//! small pictures side by side.
+//! heat maps, paths on contour lines, small pictures side by side.
 //! Called by the report code, which fills in plain data and writes the returned text to a file.
 //! It knows nothing of experiments, the run database, or where a figure goes.
 //!
@@ -10,6 +10,7 @@ mod axis;
 mod captions;
 mod contours;
 mod frame;
+mod heatmap;
 mod legend;
 mod limits;
 mod marks;
@@ -26,6 +27,7 @@ mod thin;
 
 pub use axis::{Axis, Scale};
 pub use contours::{Contours, Landscape};
+pub use heatmap::{Cell, HeatMap, HeatPanel};
 pub use legend::{Legend, Place};
 pub use limits::robust_limits;
 pub use mosaic::{Band, Content, Mosaic, Picture, Tile};
@@ -33,7 +35,7 @@ pub use palette::{Color, Dash, categorical, sequential};
 pub use points::{Group, Strip};
 pub use sensitivity::{Sensitivity, SensitivityPoint, SensitivitySeries};
 
-/// Curves in one or more panels that share their axes and their legend.
+/// Curves in one or more panels that share their axes, unless one has its own, and their legend.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figure {
     /// What the figure shows.
@@ -42,7 +44,7 @@ pub struct Figure {
     pub subtitle: Option<String>,
     /// The horizontal axis of every panel.
     pub x: Axis,
-    /// The vertical axis of every panel.
+    /// The vertical axis of every panel that has none of its own.
     pub y: Axis,
     /// Up to four side by side; more wrap into further rows.
     pub panels: Vec<Panel>,
@@ -67,6 +69,8 @@ pub struct Panel {
     pub series: Vec<Series>,
     /// Target lines.
     pub rules: Vec<Rule>,
+    /// A vertical axis of its own, where the figure's would hide what this panel shows.
+    pub y: Option<Axis>,
 }
 
 /// A curve with an optional band and marks. Series with the same label share a legend entry, so they

@@ -1,6 +1,8 @@
 //! Colours and dash patterns that stay apart for colour-blind readers and in grey print.
 //! Called by whoever fills in a figure's series; it knows nothing of what the series stand for.
 
+use super::svg::{INK, PAPER};
+
 /// An opaque sRGB colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color {
@@ -90,12 +92,46 @@ const RAMP: [Color; 9] = [
 #[must_use]
 pub fn sequential(index: usize, n: usize) -> Color {
     let steps = n.saturating_sub(1).max(1);
-    let index = index.min(steps);
-    // Whole-number arithmetic: no rounding differs between machines.
-    let scaled = index * (RAMP.len() - 1);
+    between(&RAMP, index.min(steps), steps)
+}
+
+/// The colour `index` of `steps` steps along a ramp. Whole-number arithmetic: no rounding differs between machines.
+fn between(ramp: &[Color; 9], index: usize, steps: usize) -> Color {
+    let scaled = index * (ramp.len() - 1);
     let (low, part) = (scaled / steps, scaled % steps);
-    let (a, b) = (RAMP[low], RAMP[(low + 1).min(RAMP.len() - 1)]);
+    let (a, b) = (ramp[low], ramp[(low + 1).min(ramp.len() - 1)]);
     Color::rgb(mix(a.red, b.red, part, steps), mix(a.green, b.green, part, steps), mix(a.blue, b.blue, part, steps))
+}
+
+/// `ColorBrewer`'s Blues, from near white to dark: for areas with a number on them, which most of a table leaves pale.
+const SHADES: [Color; 9] = [
+    Color::rgb(0xf7, 0xfb, 0xff),
+    Color::rgb(0xde, 0xeb, 0xf7),
+    Color::rgb(0xc6, 0xdb, 0xef),
+    Color::rgb(0x9e, 0xca, 0xe1),
+    Color::rgb(0x6b, 0xae, 0xd6),
+    Color::rgb(0x42, 0x92, 0xc6),
+    Color::rgb(0x21, 0x71, 0xb5),
+    Color::rgb(0x08, 0x51, 0x9c),
+    Color::rgb(0x08, 0x30, 0x6b),
+];
+
+/// Steps of [`shade`] from one end to the other.
+pub(super) const SHADE_STEPS: usize = 256;
+
+/// Colour of the `index`-th of [`SHADE_STEPS`] steps from pale to dark.
+pub(super) fn shade(index: usize) -> Color {
+    between(&SHADES, index.min(SHADE_STEPS), SHADE_STEPS)
+}
+
+/// Dark text or white, whichever stands out more from `ground`.
+pub(super) fn readable_on(ground: Color) -> Color {
+    let luminance = |color: Color| {
+        let [red, green, blue] = color.components().map(|c| (f64::from(c) / 255.0).powi(2));
+        0.05 + 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    };
+    let at = luminance(ground);
+    if luminance(PAPER) / at > at / luminance(INK) { PAPER } else { INK }
 }
 
 fn mix(a: u8, b: u8, part: usize, whole: usize) -> u8 {
@@ -119,6 +155,16 @@ mod tests {
             assert!((0..i).all(|j| categorical(i) != categorical(j)));
         }
         assert_eq!(categorical(7).0.hex(), "#000000");
+    }
+
+    #[test]
+    fn shades_grow_darker_and_text_stays_readable_on_them() {
+        assert_eq!((shade(0), shade(SHADE_STEPS), shade(999)), (SHADES[0], SHADES[8], SHADES[8]));
+        assert!((1..=16).all(|i| lightness(shade(16 * i)) < lightness(shade(16 * (i - 1)))));
+        assert_eq!((readable_on(shade(0)), readable_on(shade(SHADE_STEPS))), (INK, PAPER));
+        // It changes once: there is no flicker in the middle.
+        let colors: Vec<Color> = (0..=SHADE_STEPS).map(|i| readable_on(shade(i))).collect();
+        assert_eq!(colors.windows(2).filter(|pair| pair[0] != pair[1]).count(), 1);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Lays out and draws a [`Figure`]: panels with shared axes, outer tick labels, one legend.
+//! Lays out and draws a [`Figure`]: panels with shared axes, outer tick labels, one legend. Where a panel has a vertical axis of its
+//! own, every panel shows its tick labels.
 //! Called by `Figure::svg` only; it knows nothing of what the curves mean.
 
 use std::fmt::Write as _;
@@ -10,7 +11,7 @@ use super::legend::{Entry, Key};
 use super::limits::{MARGIN, of_axis};
 use super::marks::{Mark, Shape};
 use super::svg::{Svg, Text, WIDTH, real};
-use super::text::{squeeze, text_width};
+use super::text::{squeeze_apart, text_width};
 use super::{Figure, Panel, Series};
 
 /// Space between neighbouring panels; room for half a tick label of each.
@@ -37,40 +38,47 @@ pub(super) fn draw(figure: &Figure) -> String {
     }
 
     let limits = Limits::of(figure, panels);
-    let shape = |left: f64, width: f64, row: usize, column: usize| {
-        let y = top + title_room + real(row) * (height + title_room + 14.0);
-        let x = left + real(column) * (width + BETWEEN);
-        Frame::new([x, y, width, height], (&figure.x, limits.x), (&figure.y, limits.y))
+    let own = panels.iter().any(|panel| panel.y.is_some());
+    let axis = |index: usize| panels.get(index).and_then(|panel| panel.y.as_ref()).unwrap_or(&figure.y);
+    let shape = |left: f64, width: f64, between: f64, index: usize| {
+        let y = top + title_room + real(index / columns) * (height + title_room + 14.0);
+        let x = left + real(index % columns) * (width + between);
+        let vertical = limits.y.get(index).copied().unwrap_or((0.0, 1.0));
+        Frame::new([x, y, width, height], (&figure.x, limits.x), (axis(index), vertical))
     };
     // The vertical ticks depend on the height alone, so any width will do to measure their labels.
-    let y_ticks = if limits.known { shape(0.0, 100.0, 0, 0).y_ticks() } else { Ticks::default() };
-    let left = EDGE + 20.0 + label_width(&y_ticks).max(10.0) + 8.0;
+    let y_ticks = |index: usize| if limits.known { shape(0.0, 100.0, 0.0, index).y_ticks() } else { Ticks::default() };
+    let y_ticks: Vec<Ticks> = (0..panels.len()).map(y_ticks).collect();
+    let labels = y_ticks.iter().map(label_width).fold(10.0, f64::max) + 8.0;
+    let between = if own { labels.max(BETWEEN) + 10.0 } else { BETWEEN };
+    let left = EDGE + 20.0 + labels;
     let right = if beside > 0.0 { beside + LEGEND_GAP } else { 4.0 };
-    let width = (WIDTH - EDGE - left - right - real(columns - 1) * BETWEEN) / real(columns);
-    let x_ticks = if limits.known { shape(left, width, 0, 0).x_ticks() } else { Ticks::default() };
+    let width = (WIDTH - EDGE - left - right - real(columns - 1) * between) / real(columns);
+    let shape = |index: usize| shape(left, width, between, index);
+    let x_ticks = if limits.known { shape(0).x_ticks() } else { Ticks::default() };
 
+    let titles: Vec<&str> = panels.iter().map(|panel| panel.title.as_deref().unwrap_or_default()).collect();
+    let room = width + between - 8.0;
+    // A smaller title says more than a shortened one.
+    let fits = |size: &f64| titles.iter().all(|title| text_width(title, *size) <= room);
+    let size = [MEDIUM, SMALL].into_iter().find(fits).unwrap_or(SMALLEST);
+    let titles = squeeze_apart(&titles, size, room);
     for (index, panel) in panels.iter().enumerate() {
-        let (row, column) = (index / columns, index % columns);
-        let frame = shape(left, width, row, column);
-        frame.grid(&mut svg, &x_ticks, &y_ticks);
-        if column == 0 {
-            frame.y_tick_labels(&mut svg, &y_ticks);
+        let frame = shape(index);
+        frame.grid(&mut svg, &x_ticks, &y_ticks[index]);
+        if own || index % columns == 0 {
+            frame.y_tick_labels(&mut svg, &y_ticks[index]);
         }
         if index + columns >= panels.len() {
             frame.x_tick_labels(&mut svg, &x_ticks);
         }
-        if let Some(title) = &panel.title {
-            let room = width + BETWEEN - 8.0;
-            // A smaller title says more than a shortened one.
-            let fits = |size: &f64| text_width(title, *size) <= room;
-            let size = [MEDIUM, SMALL].into_iter().find(fits).unwrap_or(SMALLEST);
-            let title = squeeze(title, size, room);
-            svg.text(&Text { size, ..Text::new(frame.left, frame.top - 7.0, &title) });
+        if panel.title.is_some() {
+            svg.text(&Text { size, ..Text::new(frame.left, frame.top - 7.0, &titles[index]) });
         }
         contents(&mut svg, panel, &frame, limits.known);
     }
 
-    let (first, last) = (shape(left, width, 0, 0), shape(left, width, rows - 1, columns - 1));
+    let (first, last) = (shape(0), shape(rows * columns - 1));
     let mut bottom = last.top + last.height;
     y_label(&mut svg, &figure.y.label, first.top, bottom - first.top);
     bottom += TICK_ROOM + 16.0;
@@ -121,10 +129,11 @@ fn columns(panels: usize) -> usize {
     }
 }
 
-/// Limits common to all panels.
+/// Limits common to all panels, or a panel's own.
 struct Limits {
     x: (f64, f64),
-    y: (f64, f64),
+    /// One per panel.
+    y: Vec<(f64, f64)>,
     /// Whether there is anything to show; without it the limits are arbitrary.
     known: bool,
 }
@@ -133,21 +142,32 @@ impl Limits {
     fn of(figure: &Figure, panels: &[Panel]) -> Self {
         // Only points with a place on both axes count: step 0 does not show on a logarithmic x axis,
         // so its loss must not stretch y.
-        let placed = |x: f64, y: f64| figure.x.scale.forward(x).is_some() && figure.y.scale.forward(y).is_some();
-        let points = || {
-            all_series(panels).flat_map(|series| {
+        let points = |panel: &Panel| -> Vec<(f64, f64)> {
+            let y = panel.y.as_ref().unwrap_or(&figure.y).scale;
+            let placed = |point: &(f64, f64)| figure.x.scale.forward(point.0).is_some() && y.forward(point.1).is_some();
+            let of_series = |series: &Series| -> Vec<(f64, f64)> {
                 let bands = series.band.iter().flat_map(|(x, low, high)| [(*x, *low), (*x, *high)]);
-                series.line.iter().chain(&series.marks).copied().chain(bands).filter(|(x, y)| placed(*x, *y))
-            })
+                series.line.iter().chain(&series.marks).copied().chain(bands).filter(placed).collect()
+            };
+            panel.series.iter().flat_map(of_series).collect()
         };
-        let rules = panels.iter().flat_map(|panel| panel.rules.iter().map(|rule| rule.value));
-        let any = points().next().is_some();
-        let x = of_axis(&figure.x, points().map(|point| point.0), 0.0);
-        let y = of_axis(&figure.y, points().map(|point| point.1).chain(rules), MARGIN);
+        let points: Vec<Vec<(f64, f64)>> = panels.iter().map(points).collect();
+        let values = |index: usize| points[index].iter().map(|point| point.1).chain(panels[index].rules.iter().map(|rule| rule.value));
+        let shared: Vec<usize> = (0..panels.len()).filter(|index| panels[*index].y.is_none()).collect();
+        let of_shared = of_axis(&figure.y, shared.iter().flat_map(|index| values(*index)), MARGIN);
         let unit = |scale: Scale| {
             if scale == Scale::Log { (1.0, 10.0) } else { (0.0, 1.0) }
         };
-        Self { x: x.unwrap_or(unit(figure.x.scale)), y: y.unwrap_or(unit(figure.y.scale)), known: any }
+        let y = |index: usize| match &panels[index].y {
+            Some(axis) => of_axis(axis, values(index), MARGIN).unwrap_or(unit(axis.scale)),
+            None => of_shared.unwrap_or(unit(figure.y.scale)),
+        };
+        let x = of_axis(&figure.x, points.iter().flatten().map(|point| point.0), 0.0);
+        Self {
+            x: x.unwrap_or(unit(figure.x.scale)),
+            y: (0..panels.len()).map(y).collect(),
+            known: points.iter().any(|points| !points.is_empty()),
+        }
     }
 }
 
@@ -156,7 +176,7 @@ fn all_series(panels: &[Panel]) -> impl Iterator<Item = &Series> {
 }
 
 fn entry(series: &Series) -> Entry {
-    Entry { label: series.label.clone(), color: series.color, dash: series.dash, shape: None, band: !series.band.is_empty() }
+    Entry { label: series.label.clone(), color: series.color, dash: series.dash, shape: None, band: !series.band.is_empty(), width: 2.0 }
 }
 
 fn description(figure: &Figure, panels: &[Panel]) -> String {

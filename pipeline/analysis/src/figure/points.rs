@@ -10,7 +10,7 @@ use super::limits::{MARGIN, of_axis, quartiles};
 use super::marks::{Shape, Side};
 use super::palette::Color;
 use super::svg::{Anchor, INK, MUTED, SHADE, Stroke, Svg, Text, WIDTH, real};
-use super::text::{squeeze, text_width};
+use super::text::{squeeze_apart, text_width, wrap};
 
 /// The final metric of every run, by arm.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,6 +46,9 @@ impl Group {
 
 /// Widest that row labels may get.
 const LABELS: f64 = 300.0;
+/// Size and line height of labels that need two lines.
+const FINE: f64 = 9.5;
+const LINE: f64 = 11.0;
 /// Distance of neighbouring ✕ marks, and the most that are drawn one by one.
 const CROSS: f64 = 10.0;
 const CROSSES: usize = 8;
@@ -59,11 +62,18 @@ impl Strip {
         let mut top = header(&mut svg, &self.title, self.subtitle.as_deref()) + 8.0;
         let most = self.groups.iter().map(Group::diverged).max().unwrap_or(0);
         let column = if most == 0 { 0.0 } else { (real(most.min(CROSSES)) * CROSS).max(text_width(HEADING, SMALL)) + 12.0 };
-        let labels = self.groups.iter().map(|group| text_width(&group.label, SMALL)).fold(0.0, f64::max).min(LABELS);
+        let (written, size) = self.labels();
+        let labels = written.iter().flatten().map(|line| text_width(line, size)).fold(0.0, f64::max);
         let pitch = if self.groups.len() > 24 { 17.0 } else { 20.0 };
+        // Rows with their tops and heights.
+        let mut rows: Vec<(f64, f64)> = vec![];
+        for lines in &written {
+            let from = rows.last().map_or(0.0, |(top, height)| top + height);
+            rows.push((from, pitch + LINE * real(lines.len().saturating_sub(1)) * 0.75));
+        }
         let left = EDGE + labels + 14.0;
         let width = WIDTH - EDGE - left - if most == 0 { 6.0 } else { column + 10.0 };
-        let height = if self.groups.is_empty() { 80.0 } else { real(self.groups.len()) * pitch };
+        let height = rows.last().map_or(80.0, |(top, height)| top + height);
         if most > 0 {
             let text = Text::new(WIDTH - EDGE - column / 2.0, top + 11.0, HEADING);
             svg.text(&Text { anchor: Anchor::Middle, color: MUTED, ..text });
@@ -76,18 +86,21 @@ impl Strip {
         let frame = Frame::new([left, top, width, height], (&self.metric, limits.unwrap_or(unit)), (&Axis::default(), (0.0, 1.0)));
         let ticks = if limits.is_some() { frame.x_ticks() } else { Ticks::default() };
 
-        for row in (0..self.groups.len()).step_by(2) {
-            svg.rect([EDGE - 4.0, top + real(row) * pitch, left + width - EDGE + 4.0, pitch], SHADE, 1.0);
+        for (from, height) in rows.iter().step_by(2) {
+            svg.rect([EDGE - 4.0, top + from, left + width - EDGE + 4.0, *height], SHADE, 1.0);
             if most > 0 {
-                svg.rect([WIDTH - EDGE - column, top + real(row) * pitch, column, pitch], SHADE, 1.0);
+                svg.rect([WIDTH - EDGE - column, top + from, column, *height], SHADE, 1.0);
             }
         }
         frame.grid(&mut svg, &ticks, &Ticks::default());
         frame.x_tick_labels(&mut svg, &ticks);
-        for (row, group) in self.groups.iter().enumerate() {
-            let middle = top + (real(row) + 0.5) * pitch;
-            let label = squeeze(&group.label, SMALL, LABELS);
-            svg.text(&Text { anchor: Anchor::End, ..Text::new(left - 8.0, middle + 4.0, &label) });
+        for ((group, lines), (from, height)) in self.groups.iter().zip(&written).zip(&rows) {
+            let middle = top + from + height / 2.0;
+            let mut y = middle + 4.0 - LINE / 2.0 * real(lines.len() - 1);
+            for line in lines {
+                svg.text(&Text { anchor: Anchor::End, size, ..Text::new(left - 8.0, y, line) });
+                y += LINE;
+            }
             group.dots(&mut svg, &frame, middle);
             group.crosses(&mut svg, WIDTH - EDGE - column / 2.0, middle);
         }
@@ -99,6 +112,20 @@ impl Strip {
         x_label(&mut svg, &self.metric.label, left, width, bottom);
         bottom = paragraph(&mut svg, &self.note(most, &frame), bottom + 10.0);
         svg.finish(bottom + 8.0, &self.title, &self.description())
+    }
+
+    /// The lines of each row's label, and their size: smaller print where one is too long, then a second line; if that is too little,
+    /// the words that all labels share are left out, and then its middle.
+    fn labels(&self) -> (Vec<Vec<String>>, f64) {
+        let labels: Vec<&str> = self.groups.iter().map(|group| group.label.as_str()).collect();
+        let fit = |size: f64| labels.iter().all(|label| text_width(label, size) <= LABELS);
+        let size = if fit(SMALL) { SMALL } else { FINE };
+        let short = squeeze_apart(&labels, FINE, 1.8 * LABELS);
+        let lines = |(label, short): (&&str, &String)| {
+            let few = |text: &str| Some(wrap(text, size, LABELS)).filter(|lines| (1..=2).contains(&lines.len()));
+            few(label).or_else(|| few(short)).unwrap_or_else(|| squeeze_apart(&[short], size, LABELS))
+        };
+        (labels.iter().zip(&short).map(lines).collect(), size)
     }
 
     fn note(&self, most: usize, frame: &Frame) -> String {

@@ -38,6 +38,24 @@ fn arms_without_a_completed_run_are_still_rows() {
 }
 
 #[test]
+fn long_labels_that_differ_in_their_middle_stay_apart() {
+    let label = |noise: &str, x: &str| format!("sgd gradient_noise={noise} monkey-saddle start_x={x} start_y=0.001 momentum=0.9 nesterov");
+    let arms = [("0", "0"), ("0.05", "0"), ("0", "0.05"), ("0.05", "0.05")];
+    let figure = strip(arms.map(|(noise, x)| Group { label: label(noise, x), ..group(&[0.1], 0) }).to_vec());
+    let (labels, _) = figure.labels();
+    for (lines, (noise, x)) in labels.iter().zip(arms) {
+        assert_eq!(lines.join(" "), label(noise, x));
+        assert!(lines.len() == 2 && lines.iter().all(|line| text_width(line, FINE) <= LABELS));
+    }
+    // Even much longer ones are one or two lines.
+    let words = "word ".repeat(60);
+    let long = strip(["a", "b"].map(|end| Group { label: format!("{words}{end}"), ..group(&[0.1], 0) }).to_vec()).labels().0;
+    assert_eq!(long, [["a"], ["b"]]);
+    let (word, _) = strip(vec![Group { label: "x".repeat(300), ..group(&[0.1], 0) }]).labels();
+    assert!(word[0].len() <= 2 && word[0].iter().all(|line| text_width(line, FINE) <= LABELS), "{word:?}");
+}
+
+#[test]
 fn nothing_to_show_says_so() {
     assert!(strip(Vec::new()).svg().contains("no data"));
     assert!(strip(vec![group(&[], 0)]).svg().contains("no data"));

@@ -182,7 +182,7 @@ impl Sensitivity {
 
 fn entry(index: usize, series: &SensitivitySeries) -> Entry {
     let shape = Some(Shape::nth(index));
-    Entry { label: series.label.clone(), color: series.color, dash: series.dash, shape, band: true }
+    Entry { label: series.label.clone(), color: series.color, dash: series.dash, shape, band: true, width: 2.0 }
 }
 
 /// Pixels along the straight pieces of a line, so that text can keep clear of them.

@@ -163,6 +163,26 @@ impl Svg {
         }
     }
 
+    /// Many straight lines as one element.
+    pub(super) fn segments(&mut self, segments: impl IntoIterator<Item = [(f64, f64); 2]>, stroke: &Stroke) {
+        let mut d = String::new();
+        for [from, to] in segments {
+            let _ = write!(d, "M{} {}L{} {}", num(from.0), num(from.1), num(to.0), num(to.1));
+        }
+        if !d.is_empty() {
+            self.push(&format!("<path d=\"{d}\" fill=\"none\" {}/>", stroke.attributes()));
+        }
+    }
+
+    /// Slanted lines across a rectangle: nothing is known of it.
+    pub(super) fn hatched(&mut self, [x, y, w, h]: [f64; 4], stroke: &Stroke) {
+        const APART: f64 = 7.0;
+        let lines = std::iter::successors(Some(APART / 2.0), |at| Some(at + APART)).take_while(|at| *at < w + h);
+        // Each runs from the left or lower edge up to the upper or right one.
+        let line = |at: f64| [(x + (at - h).max(0.0), y + at.min(h)), (x + at.min(w), y + (at - w).max(0.0))];
+        self.segments(lines.map(line), stroke);
+    }
+
     /// A filled polygon.
     pub(super) fn polygon(&mut self, points: &[(f64, f64)], fill: Color, opacity: f64) {
         if points.len() > 2 {

@@ -43,7 +43,8 @@ fn figure(panels: usize) -> Figure {
         Series { label: format!("arm <{index}> & co"), color, dash, line, band, marks }
     };
     let rules = vec![Rule { value: 1.5, label: "target \"1.5\"".into() }, Rule { value: f64::NAN, label: "none".into() }];
-    let panel = |index| Panel { title: Some(format!("panel {index}")), series: (0..3).map(series).collect(), rules: rules.clone() };
+    let panel =
+        |index| Panel { title: Some(format!("panel {index}")), series: (0..3).map(series).collect(), rules: rules.clone(), y: None };
     Figure {
         title: "Loss < 1 & more".into(),
         subtitle: Some("seeds' medians".into()),
@@ -82,6 +83,17 @@ fn panels_share_one_legend_and_outer_tick_labels() {
     assert_eq!(svg.matches(">arm &lt;1&gt; &amp; co<").count(), 1);
     assert_eq!(svg.matches(">loss<").count(), 1);
     assert_eq!((svg.matches(">0.1<").count(), svg.matches(">0<").count()), (1, 3));
+}
+
+#[test]
+fn a_panel_with_limits_of_its_own_shows_them() {
+    let mut figure = figure(3);
+    figure.panels[1].y = Some(Axis::log("loss").clipped((0.5, 0.9)));
+    figure.panels[2].y = Some(Axis::linear("loss").clipped((0.0, 4.0)));
+    let svg = figure.svg();
+    assert_well_formed(&svg);
+    assert_eq!((svg.matches(">0.1<").count(), svg.matches(">0.8<").count(), svg.matches(">3<").count()), (1, 1, 1), "{svg}");
+    assert_eq!(svg.matches(">loss<").count(), 1);
 }
 
 #[test]

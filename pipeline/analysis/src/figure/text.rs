@@ -50,6 +50,20 @@ pub(super) fn squeeze(text: &str, size: f64, width: f64) -> String {
     squeezed((0..letters.len()).rev().find(fits).unwrap_or(0))
 }
 
+/// Labels that stand beside each other, made to fit `width`. One that is too long loses the words that all of them share, and then
+/// its middle; what sets it apart stays as long as it can.
+pub(super) fn squeeze_apart(texts: &[&str], size: f64, width: f64) -> Vec<String> {
+    let in_all = |word: &str| texts.iter().all(|text| text.split_whitespace().any(|other| other == word));
+    let apart = |text: &&str| {
+        if text_width(text, size) <= width {
+            return (*text).to_owned();
+        }
+        let kept: Vec<&str> = text.split_whitespace().filter(|word| texts.len() < 2 || !in_all(word)).collect();
+        squeeze(&if kept.is_empty() { (*text).to_owned() } else { kept.join(" ") }, size, width)
+    };
+    texts.iter().map(apart).collect()
+}
+
 /// `text` broken at spaces into lines of at most `width`; an overlong word is shortened.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -69,6 +83,16 @@ pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_labels_lose_what_they_share_first() {
+        let labels = ["one and the same beginning momentum=0", "one and the same beginning momentum=0.9", "the same one beginning and"];
+        let fitted = squeeze_apart(&labels, 11.0, 120.0);
+        assert_eq!(&fitted[..2], ["momentum=0", "momentum=0.9"]);
+        assert!(text_width(&fitted[2], 11.0) <= 120.0 && fitted[2].contains('…'));
+        assert_eq!(squeeze_apart(&["short", "a short one"], 11.0, 120.0), ["short", "a short one"]);
+        assert!(squeeze_apart(&labels[..1], 11.0, 60.0)[0].starts_with("one"));
+    }
 
     #[test]
     fn long_text_is_shortened_or_wrapped() {

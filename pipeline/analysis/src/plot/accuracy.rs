@@ -1,5 +1,5 @@
-//! Figure `accuracy`: the deciding accuracy against the epoch.
-//! Listed in `PLOTS`; only for studies that an accuracy decides.
+//! Figure `accuracy`: the validation accuracy against the epoch.
+//! Listed in `PLOTS`; only for studies that have one, whatever decides them.
 
 use spec::{Metric, Quantity, Split};
 
@@ -8,22 +8,20 @@ use crate::Analysis;
 use crate::figure::{Axis, Figure, Panel};
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
-    if a.metric().quantity != Quantity::Accuracy {
-        return None;
-    }
     let metric = Metric { split: Split::Validation, quantity: Quantity::Accuracy };
     let points = a.curves.epochs.iter().filter(|((_, of), _)| *of == metric).flat_map(|(_, points)| points);
-    points.clone().next()?;
+    // A descent has evaluations without an accuracy.
+    points.clone().find(|point| point.n > 0)?;
     let panel = |group: usize| {
         let of_arm = |arm: usize| Some(look::series(a, arm, a.curves.epochs.get(&(a.arms.get(arm)?.position, metric))?));
         let series = a.layout.members(group).into_iter().filter_map(of_arm).collect();
-        Panel { title: look::panel_title(a, group), series, rules: look::rules(a, metric) }
+        Panel { title: look::panel_title(a, group), series, rules: look::rules(a, metric), y: None }
     };
     let figure = Figure {
         title: "Validation accuracy by epoch".into(),
         subtitle: Some("Line: median over seeds; band: quartiles.".into()),
         x: Axis::linear("epoch").integers(),
-        y: look::axis(metric, "validation accuracy", look::values(points)),
+        y: look::axis(a, metric, "validation accuracy", look::values(points)),
         panels: (0..a.layout.groups.len()).map(panel).collect(),
         legend: look::legend(a),
     };

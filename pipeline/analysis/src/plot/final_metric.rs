@@ -18,9 +18,10 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         values: arm.last(metric),
         failed: arm.count(State::Diverged),
     });
-    let mut axis = look::axis(metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric)));
+    let mut axis = look::axis(a, metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric)));
     if axis.scale == Scale::Log {
-        axis.label = format!("{metric} in nats (log scale)");
+        let unit = if a.has_accuracies() { " in nats" } else { "" };
+        axis.label = format!("{metric}{unit} (log scale)");
     }
     let strip = Strip { title: format!("{metric} at the end of training"), subtitle: None, metric: axis, groups: groups.collect() };
     Some(Plot {

@@ -11,6 +11,13 @@ use crate::figure::{Axis, Dash, Figure, Panel, Series};
 const SEPARATE: usize = 2;
 const SPLITS: [Split; 2] = [Split::Train, Split::Validation];
 
+/// Whether one of the two ranges is less than half as many decades as both together, so that a common axis would flatten its curves.
+fn flat(first: Option<(f64, f64)>, second: Option<(f64, f64)>) -> bool {
+    let (Some(a), Some(b)) = (first, second) else { return false };
+    let decades = |(low, high): (f64, f64)| (high / low).log10();
+    decades(a).min(decades(b)) < 0.5 * decades((a.0.min(b.0), a.1.max(b.1)))
+}
+
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     // Heights of surfaces fall below zero, where a logarithmic axis has no place for them.
     if !a.has_accuracies() {
@@ -25,6 +32,9 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     };
     let groups = 0..a.layout.groups.len();
     let separate = groups.len() <= SEPARATE;
+    let of_split = |split: Split| a.curves.epochs.iter().filter(move |((_, of), _)| *of == loss(split)).flat_map(|(_, points)| points);
+    let axis = |split: Split| look::axis(a, loss(split), "loss", look::values(of_split(split)));
+    let own = separate && flat(axis(Split::Train).clip, axis(Split::Validation).clip);
     let panels = if separate {
         let panel = |(group, split): (usize, Split)| Panel {
             title: Some(match look::panel_title(a, group) {
@@ -33,6 +43,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
             }),
             series: series(group, split),
             rules: look::rules(a, loss(split)),
+            y: own.then(|| axis(split)),
         };
         groups.flat_map(|group| SPLITS.map(|split| (group, split))).map(panel).collect()
     } else {
@@ -40,16 +51,19 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
             // Validation first: the legend shows the first line of a label.
             let mut both = series(group, Split::Validation);
             both.extend(series(group, Split::Train).into_iter().map(|line| Series { dash: Some(Dash::Dotted), band: vec![], ..line }));
-            Panel { title: look::panel_title(a, group), series: both, rules: look::rules(a, loss(Split::Validation)) }
+            Panel { title: look::panel_title(a, group), series: both, rules: look::rules(a, loss(Split::Validation)), y: None }
         };
         groups.map(panel).collect()
     };
     let lines = if separate { "Line" } else { "Solid: validation, dotted: training" };
     let figure = Figure {
         title: "Loss by epoch".into(),
-        subtitle: Some(format!("{lines}: median over seeds; band: quartiles.")),
+        subtitle: Some(format!(
+            "{lines}: median over seeds; band: quartiles.{}",
+            if own { " Each split has its own vertical axis." } else { "" }
+        )),
         x: Axis::linear("epoch").integers(),
-        y: look::axis(loss(Split::Validation), "loss", look::values(points)),
+        y: look::axis(a, loss(Split::Validation), "loss", look::values(points)),
         panels,
         legend: look::legend(a),
     };
@@ -63,4 +77,31 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         ),
         svg: figure.svg(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::troubled;
+
+    #[test]
+    fn ranges_that_differ_much_get_axes_of_their_own() {
+        assert!(flat(Some((0.001, 3.0)), Some((0.5, 3.0))) && flat(Some((0.5, 3.0)), Some((0.001, 3.0))));
+        assert!(!flat(Some((0.3, 3.0)), Some((0.5, 3.0))) && !flat(None, Some((0.5, 3.0))));
+    }
+
+    #[test]
+    fn a_training_loss_that_vanishes_does_not_flatten_the_validation_loss() {
+        let mut data = troubled();
+        let shared = plot(&Analysis::of(&data).unwrap()).unwrap();
+        assert!(!shared.svg.contains("own vertical axis"));
+        let evals = &mut data.evals;
+        for (i, loss) in evals.loss.iter_mut().enumerate() {
+            if evals.split[i] == Split::Train && evals.epoch[i] > 0 {
+                *loss /= 300.0;
+            }
+        }
+        let apart = plot(&Analysis::of(&data).unwrap()).unwrap();
+        assert!(apart.svg.contains("own vertical axis"));
+    }
 }

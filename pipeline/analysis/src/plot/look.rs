@@ -44,15 +44,21 @@ pub(super) fn series(a: &Analysis<'_>, arm: usize, points: &[Point]) -> Series {
     }
 }
 
+/// A metric's name for people, with its unit: `training loss (nats)`. The loss of a descent is a height, which has none.
+pub(super) fn with_unit(a: &Analysis<'_>, metric: Metric, name: &str) -> String {
+    if metric.quantity == Quantity::Loss && a.has_accuracies() { format!("{name} (nats)") } else { name.to_owned() }
+}
+
 /// The axis of a metric. A loss is shown on a logarithmic scale with robust limits, so that one that exploded doesn't flatten
 /// the others; an accuracy can't explode, and all of its values are shown.
-pub(super) fn axis(metric: Metric, label: &str, values: impl Iterator<Item = f64> + Clone) -> Axis {
+pub(super) fn axis(a: &Analysis<'_>, metric: Metric, label: &str, values: impl Iterator<Item = f64> + Clone) -> Axis {
+    let label = with_unit(a, metric, label);
     match metric.quantity {
         Quantity::Accuracy => Axis::linear(label),
         Quantity::Loss if values.clone().any(|value| value <= 0.0) => Axis::linear(label),
         Quantity::Loss => match robust_limits(values, Scale::Log) {
-            Some(limits) => Axis::log(format!("{label} (nats)")).clipped(limits),
-            None => Axis::log(format!("{label} (nats)")),
+            Some(limits) => Axis::log(label).clipped(limits),
+            None => Axis::log(label),
         },
     }
 }
@@ -71,6 +77,28 @@ pub(super) fn rules(a: &Analysis<'_>, metric: Metric) -> Vec<Rule> {
 /// Title of a group's panel; none where there is one group.
 pub(super) fn panel_title(a: &Analysis<'_>, group: usize) -> Option<String> {
     a.layout.groups.get(group).filter(|name| a.layout.groups.len() > 1 && !name.is_empty()).cloned()
+}
+
+/// Colours and dashes of some arms in one panel: their colours as elsewhere, with a dash for each of their groups, as long as this
+/// tells them apart; otherwise those of categories.
+pub(super) fn apart(a: &Analysis<'_>, arms: &[usize]) -> Vec<(Color, Option<Dash>)> {
+    const DASHES: [Option<Dash>; 4] = [None, Some(Dash::Dashed), Some(Dash::Dotted), Some(Dash::DashDot)];
+    let group = |arm: usize| a.layout.places.get(arm).map_or(0, |place| place.group);
+    let mut groups: Vec<usize> = vec![];
+    for arm in arms {
+        if !groups.contains(&group(*arm)) {
+            groups.push(group(*arm));
+        }
+    }
+    groups.sort_unstable();
+    let mixed = |arm: &usize| {
+        let (color, dash) = look(a, *arm);
+        let place = groups.iter().position(|known| *known == group(*arm)).unwrap_or(0);
+        (color, if groups.len() > 1 { DASHES[place % DASHES.len()] } else { dash })
+    };
+    let looks: Vec<_> = arms.iter().map(mixed).collect();
+    let distinct = (0..looks.len()).all(|i| !looks[..i].contains(&looks[i]));
+    if distinct { looks } else { (0..arms.len()).map(categorical).collect() }
 }
 
 /// How many runs curves and dots are from.

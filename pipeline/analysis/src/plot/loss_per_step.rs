@@ -26,14 +26,14 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
             series.marks = ends.map(|end| (end.examples, end.loss)).collect();
             Some(series)
         });
-        Panel { title: look::panel_title(a, group), series: series.collect(), rules: vec![] }
+        Panel { title: look::panel_title(a, group), series: series.collect(), ..Panel::default() }
     };
     let diverged = if a.curves.diverged.is_empty() { "" } else { " Dot or triangle: end of a diverged run." };
     let figure = Figure {
         title: "Training loss along training".into(),
         subtitle: Some(format!("Line: median over seeds; band: quartiles.{diverged}")),
         x: Axis::linear("examples seen"),
-        y: look::axis(metric, "training loss", look::values(curves.values().flatten())),
+        y: look::axis(a, metric, "training loss", look::values(curves.values().flatten())),
         panels: (0..a.layout.groups.len()).map(panel).collect(),
         legend: look::legend(a),
     };

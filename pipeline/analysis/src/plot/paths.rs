@@ -8,13 +8,19 @@ use spec::surface::Surface;
 
 use super::Plot;
 use crate::Analysis;
-use crate::figure::{Color, Contours, Landscape, categorical};
+use crate::figure::{Contours, Landscape, categorical};
 
 /// More panels than this would be too small to read.
 const MOST_PANELS: usize = 12;
 
-/// Paths with their colours.
-type Ways = Vec<(Color, Vec<[f64; 2]>)>;
+/// A surface with a start, under one noise.
+struct Panel {
+    place: String,
+    surface: Surface,
+    noise: f64,
+    /// Each with its optimizer's place in the legend.
+    ways: Vec<(usize, Vec<[f64; 2]>)>,
+}
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let positions = &a.data.positions;
@@ -24,50 +30,54 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     }
     // One seed stands for all: without noise they are the same.
     let seed = *a.seed_values().first()?;
-    let mut panels: Vec<(String, Surface, Ways)> = vec![];
-    let mut legend: Vec<(String, Color)> = vec![];
+    let mut panels: Vec<Panel> = vec![];
+    let (mut optimizers, mut places): (Vec<String>, Vec<String>) = (vec![], vec![]);
     for (index, run) in a.data.runs.iter().enumerate().filter(|(_, run)| run.seed == seed) {
         let Some(path) = paths.remove(&index) else { continue };
         let config: Value = serde_json::from_str(&run.config).ok()?;
-        let number = |key: &str| config[key].as_f64();
-        let surface = Surface::named(config["surface"].as_str()?, number("condition").unwrap_or(1.0))?;
-        let noise = number("gradient_noise").map_or(String::new(), |n| format!(", noise {n}"));
-        let (x, y) = (number("start_x").unwrap_or(0.0), number("start_y").unwrap_or(0.0));
-        let title = format!("{} from ({x}, {y}){noise}", config["surface"].as_str()?);
-        let label = optimizer(&config);
-        let known = legend.iter().find(|(known, _)| *known == label).map(|(_, color)| *color);
-        let color = known.unwrap_or_else(|| categorical(legend.len()).0);
-        if known.is_none() {
-            legend.push((label, color));
+        let number = |key: &str| config[key].as_f64().unwrap_or(0.0);
+        let name = config["surface"].as_str()?;
+        let surface = Surface::named(name, config["condition"].as_f64().unwrap_or(1.0))?;
+        let (place, noise) = (format!("{name} from ({}, {})", number("start_x"), number("start_y")), number("gradient_noise"));
+        if !places.contains(&place) {
+            places.push(place.clone());
         }
-        match panels.iter_mut().find(|(known, ..)| *known == title) {
-            Some((.., ways)) => ways.push((color, path)),
-            None => panels.push((title, surface, vec![(color, path)])),
+        let way = (index_of(&mut optimizers, optimizer(&config)), path);
+        match panels.iter_mut().find(|panel| panel.place == place && panel.noise.total_cmp(&noise).is_eq()) {
+            Some(panel) => panel.ways.push(way),
+            None => panels.push(Panel { place, surface, noise, ways: vec![way] }),
         }
     }
     if panels.is_empty() {
         return None;
     }
+    // Start by start as they come, and for each from no noise to the most.
+    let function = |panel: &Panel| places.iter().position(|place| *place == panel.place).unwrap_or(0);
+    panels.sort_by(|one, other| function(one).cmp(&function(other)).then(one.noise.total_cmp(&other.noise)));
+    let noises = places.iter().map(|place| panels.iter().filter(|panel| panel.place == *place).count()).max().unwrap_or(1);
     let left_out = panels.len().saturating_sub(MOST_PANELS);
     panels.truncate(MOST_PANELS);
-    let heights: Vec<_> = panels
-        .iter()
-        .map(|(_, surface, _)| {
-            let surface = *surface;
-            move |at| surface.height(at)
-        })
-        .collect();
-    let drawn = panels.iter().zip(&heights).map(|((title, surface, ways), height)| Landscape {
-        title: title.clone(),
+    let heights: Vec<_> = panels.iter().map(|panel| panel.surface).map(|surface| move |at| surface.height(at)).collect();
+    let columns = columns(panels.len(), noises);
+    let title = |i: usize| match &panels[i] {
+        Panel { place, noise: 0.0, .. } => place.clone(),
+        // Beside its neighbour.
+        Panel { place, noise, .. } if i % columns > 0 && panels[i - 1].place == *place => format!("the same with noise {noise}"),
+        Panel { place, noise, .. } => format!("{place}, noise {noise}"),
+    };
+    let drawn = panels.iter().zip(&heights).enumerate().map(|(i, (panel, height))| Landscape {
+        title: title(i),
+        function: function(panel),
         height,
-        notes: surface.minima(),
-        paths: ways.clone(),
+        notes: panel.surface.minima(),
+        paths: panel.ways.clone(),
     });
     let figure = Contours {
         title: "Paths on the surfaces".into(),
         subtitle: format!("Square: start. Dot: end. Cross: minimum. Seed {seed}."),
+        columns,
         panels: drawn.collect(),
-        legend,
+        legend: optimizers.into_iter().enumerate().map(|(i, label)| (label, categorical(i).0)).collect(),
     };
     let rest = if left_out > 0 { format!(" {left_out} more are not shown.") } else { String::new() };
     Some(Plot {
@@ -78,6 +88,23 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
              spaced shares of the heights in the panel. Of arms that differ in their rate alone, all paths have one colour.{rest}"
         ),
         svg: figure.svg(),
+    })
+}
+
+/// The panels of one start, which differ in their noise, stand side by side.
+fn columns(panels: usize, noises: usize) -> usize {
+    match noises {
+        1 => 3,
+        2 if panels > 6 => 4,
+        several => several.min(4),
+    }
+}
+
+/// The place of a name in a list, at its end if it is new.
+fn index_of(names: &mut Vec<String>, name: String) -> usize {
+    names.iter().position(|known| *known == name).unwrap_or_else(|| {
+        names.push(name);
+        names.len() - 1
     })
 }
 

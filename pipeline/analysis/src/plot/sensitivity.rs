@@ -30,7 +30,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         title: format!("{metric} against {name}"),
         subtitle: None,
         x: if *low > 0.0 && high / low >= WIDE { Axis::log(name) } else { Axis::linear(name) },
-        y: look::axis(metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric))),
+        y: look::axis(a, metric, metric.name(), a.arms.iter().flat_map(|arm| arm.last(metric))),
         series: series.collect(),
         rules: look::rules(a, metric),
         names: full.collect(),
