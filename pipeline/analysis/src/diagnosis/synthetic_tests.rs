@@ -69,7 +69,7 @@ fn overfitting_is_dated_within_a_few_epochs() {
     assert!(errors.len() > 150 && errors[errors.len() / 2] <= 1 && errors[errors.len() * 9 / 10] <= 4, "{errors:?}");
 }
 
-/// `cargo test --release -p analysis confusion_table -- --ignored --nocapture`; with `SEED=1` for other curves, with `MISSED=1` for
+/// `cargo test --release --workspace confusion_table -- --ignored --nocapture`; with `SEED=1` for other curves, with `MISSED=1` for
 /// those that were misjudged.
 #[test]
 #[ignore = "prints the table for docs/statistics.md"]

@@ -1,5 +1,5 @@
 //! Whether what intervals and tests promise holds in simulated studies, where the truth is known.
-//! `cargo test --release -p analysis -- --ignored coverage --nocapture` prints the tables of docs/statistics.md: a cell holds how
+//! `cargo test --release --workspace coverage -- --ignored --nocapture` prints the tables of docs/statistics.md: a cell holds how
 //! often the truth was within the interval, and in brackets how often it was above and below.
 
 use std::fmt::Write as _;

@@ -77,7 +77,7 @@ fn every_committed_grid_is_planned() {
 fn grid_and_model_files_in_the_readme_expand() {
     let (w, readme) = (Workspace::new(""), read("README.md"));
     std::fs::create_dir(w.path("experiments/models")).unwrap();
-    let (mut grids, mut models, mut parts, mut images) = (0, 0, 0, 0);
+    let (mut grids, mut models, mut parts, mut images, mut analyses) = (0, 0, 0, 0, 0);
     let base = TINY.lines().filter(|l| !l.starts_with("model")).collect::<Vec<_>>().join("\n");
     for block in readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
         let grid = if let Some(name) = block.lines().next().unwrap().strip_prefix("# experiments/models/") {
@@ -87,6 +87,10 @@ fn grid_and_model_files_in_the_readme_expand() {
         } else if block.contains("[study]") {
             grids += 1;
             block.to_owned()
+        } else if block.starts_with("[analysis]") {
+            analyses += 1;
+            let base = TINY.replace("optimizer = \"sgd\"\n", "").replace("[grid]\n", "[grid]\noptimizer = [\"sgd\", \"adam\"]\n");
+            format!("{base}\n{block}")
         } else if block.contains("dataset = \"images\"") {
             // Images of the user's own are there, and a network is trained on them.
             images += 1;
@@ -109,7 +113,7 @@ fn grid_and_model_files_in_the_readme_expand() {
         w.write("experiments/tiny.toml", &grid);
         w.ok(&["plan"]);
     }
-    assert_eq!((grids, models, parts, images), (1, 2, 1, 1));
+    assert_eq!((grids, models, parts, images, analyses), (1, 2, 1, 1, 1));
 }
 
 #[test]

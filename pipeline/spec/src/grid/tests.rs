@@ -232,6 +232,10 @@ fn errors_say_what_where_and_what_would_be_right() {
         base("epochs = 2", "epochs = 2\nvalidation_fraction = 0"),
         base("epochs = 2", "epochs = 2\nschedule = \"exponential\""),
         with("[grid]\nnesterov = { log = [1, 2], points = 2 }\n"),
+        with("[grid]\nmodel.hidden = [16, 32]\n[analysis]\ncompare = [\"model.hiden\"]\n"),
+        with("[analysis]\nmargin = 0\n"),
+        with("[analysis]\ndiagnosis = { validation_raise = 0.1 }\n"),
+        with("[analysis]\ndiagnosis = { validation_rise = -1 }\n"),
         with("[study\n"),
         String::new(),
     ];
@@ -241,6 +245,22 @@ fn errors_say_what_where_and_what_would_be_right() {
         writeln!(text, "{error}\n").unwrap();
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn how_a_study_is_judged_changes_no_run() {
+    let grid = format!("{STUDY}{BASE}[grid]\nmodel.hidden = [16, 32]\n");
+    let analysis = "[analysis]\ncompare = \"model.hidden\"\nmargin = 0.02\norder = 4\ndiagnosis = { validation_rise = 0.2 }\n";
+    let (plain, judged) = (parse(&grid).unwrap(), parse(&format!("{grid}{analysis}")).unwrap());
+    let ids = |study: &Study| study.runs().map(|(_, run)| run.id).collect::<Vec<_>>();
+    assert_eq!(ids(&plain), ids(&judged));
+    let expected = Settings {
+        compare: vec!["model.hidden".into()],
+        margin: Some(0.02),
+        order: Some(4),
+        thresholds: [("validation_rise".to_owned(), 0.2)].into(),
+    };
+    assert_eq!((plain.analysis, judged.analysis), (Settings::default(), expected));
 }
 
 #[test]
