@@ -3,11 +3,15 @@
 
 use spec::Metric;
 
+use crate::comparison::Comparisons;
 use crate::curves::Curves;
 use crate::error::Error;
+use crate::escape::Escape;
+use crate::judgement::Judgement;
 use crate::layout::Layout;
 use crate::results::{ArmResult, State, arms};
 use crate::study_data::StudyData;
+use crate::targets::Target;
 use crate::verdict::{Verdict, best};
 
 /// A study summed up.
@@ -20,6 +24,12 @@ pub struct Analysis<'a> {
     pub layout: Layout,
     /// `None` if no arm has finished all its runs.
     pub verdict: Option<Verdict>,
+    pub comparisons: Comparisons,
+    /// The study's targets, with the times that the arms took.
+    pub targets: Vec<Target>,
+    pub judgement: Judgement,
+    /// How the arms left their saddles; empty where there is none.
+    pub escapes: Vec<Escape>,
 }
 
 impl<'a> Analysis<'a> {
@@ -29,7 +39,17 @@ impl<'a> Analysis<'a> {
         let arms = arms(data)?;
         let all: Vec<usize> = (0..arms.len()).collect();
         let verdict = best(&arms, &all, data.study.metric);
-        let mut analysis = Analysis { data, curves: Curves::of(data)?, layout: Layout::of(data, &arms), verdict, arms };
+        let mut analysis = Analysis {
+            data,
+            curves: Curves::of(data)?,
+            layout: Layout::of(data, &arms),
+            verdict,
+            comparisons: Comparisons::of(data, &arms),
+            targets: Target::all(data, &arms)?,
+            judgement: Judgement::of(data, &arms),
+            escapes: Escape::all(data, &arms),
+            arms,
+        };
         if analysis.mixes_surfaces() {
             analysis.verdict = None;
         }

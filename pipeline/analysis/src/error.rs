@@ -18,6 +18,8 @@ pub enum Error {
     Csv(String),
     #[error("no study named {}; the database has {}", quoted(.wanted), or_none(.known))]
     UnknownStudy { wanted: Vec<String>, known: Vec<String> },
+    #[error("no table or figure `{wanted}`; there are {}", or_none(.known))]
+    UnknownTable { wanted: String, known: Vec<String> },
     /// A file that somebody else wrote stands where ours would go.
     #[error("{}: this is no index of reports, and will not be overwritten; choose another folder with --out", .0.display())]
     Foreign(PathBuf),

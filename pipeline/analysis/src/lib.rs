@@ -5,11 +5,15 @@
 //! summed up) → [`analysis`] (all that is known of a study) → [`table`] and [`plot`] → [`report`] (files).
 
 pub mod analysis;
+pub mod comparison;
 pub mod curves;
+pub mod diagnosis;
 mod error;
+pub mod escape;
 pub mod figure;
 pub mod find_lr;
 pub mod frame;
+pub mod judgement;
 pub mod layout;
 mod number;
 pub mod plot;
@@ -29,5 +33,5 @@ mod tests;
 
 pub use analysis::Analysis;
 pub use error::Error;
-pub use report::{Best, Reports, StudySummary, build};
+pub use report::{Best, Reports, StudySummary, Trace, build, trace};
 pub use study_data::StudyData;

@@ -3,6 +3,8 @@
 
 use spec::{Metric, Quantity};
 
+use crate::stats::Interval;
+
 /// How many digits a quantity deserves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -24,11 +26,14 @@ impl Format {
         }
     }
 
-    /// The number as text; `–` if it is not finite.
+    /// The number as text; `–` if there is none.
     #[must_use]
     pub fn text(self, value: f64) -> String {
-        if !value.is_finite() {
+        if value.is_nan() {
             return "–".into();
+        }
+        if value.is_infinite() {
+            return if value > 0.0 { "∞".into() } else { "−∞".into() };
         }
         match self {
             Format::Plain if value == 0.0 || (1e-4..1e6).contains(&value.abs()) => value.to_string(),
@@ -40,16 +45,37 @@ impl Format {
 }
 
 impl Format {
-    /// `mean ± deviation`, both to the digits that the mean has after the point.
+    /// `mean ± deviation`, to the second digit of the deviation: more would be noise.
     #[must_use]
     pub fn with_deviation(self, mean: f64, deviation: f64) -> String {
-        let text = self.text(mean);
-        match text.split_once('.') {
-            Some((_, digits)) if !text.contains('e') => {
-                format!("{text} ± {deviation:.*}", digits.len())
-            }
-            _ => format!("{text} ± {}", self.text(deviation)),
+        match self.decimals(mean, deviation) {
+            Some(digits) => format!("{mean:.digits$} ± {deviation:.digits$}"),
+            None => format!("{} ± {}", self.text(mean), Format::Significant(2).text(deviation)),
         }
+    }
+
+    /// `value [low, high]`, to the second digit of half the interval's width; a weak interval has an asterisk.
+    #[must_use]
+    pub fn with_interval(self, value: f64, Interval { low, high, weak }: Interval) -> String {
+        let mark = if weak { "*" } else { "" };
+        match self.decimals(value, (high - low) / 2.0) {
+            Some(digits) => format!("{value:.digits$} [{low:.digits$}, {high:.digits$}]{mark}"),
+            None => format!("{} [{}, {}]{mark}", self.text(value), self.text(low), self.text(high)),
+        }
+    }
+
+    /// Digits after the point that a value with this uncertainty deserves, at most those of the format; `None` where it has none
+    /// (no uncertainty), or is written with an exponent.
+    fn decimals(self, value: f64, uncertainty: f64) -> Option<usize> {
+        let text = self.text(value);
+        if text.contains('e') || !(uncertainty.is_finite() && uncertainty > 0.0) {
+            return None;
+        }
+        let most = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+        #[expect(clippy::cast_possible_truncation, reason = "an exponent of ten")]
+        let second = 1 - uncertainty.log10().floor() as i64;
+        // An uncertainty beyond the last digit that a metric has leaves all its digits.
+        Some(usize::try_from(second).unwrap_or(0).min(most.max(usize::from(self == Format::Plain) * 4)))
     }
 }
 
@@ -110,6 +136,11 @@ mod tests {
         );
         assert_eq!([four(1.5e-7), four(1e9), four(f64::NAN), four(-0.5)], ["1.500e-7", "1.000e9", "–", "-0.5000"]);
         assert_eq!([Format::Plain.text(0.1), Format::Plain.text(1e-8), Format::Plain.text(10.0)], ["0.1", "1e-8", "10"]);
+        assert_eq!(Format::Decimals(4).with_deviation(0.82345, 0.01234), "0.823 ± 0.012");
+        assert_eq!(Format::Significant(4).with_deviation(2.0, 0.0), "2.000 ± 0.0");
+        let interval = |low, high, weak| Interval { low, high, weak };
+        assert_eq!(Format::Decimals(4).with_interval(0.8321, interval(0.8299, 0.8349, false)), "0.8321 [0.8299, 0.8349]");
+        assert_eq!(Format::Decimals(4).with_interval(0.8321, interval(0.79, 0.87, true)), "0.832 [0.790, 0.870]*");
         assert_eq!(
             (thousands(7), thousands(1_234_567), count(1, "run"), count(0, "run")),
             ("7".into(), "1 234 567".into(), "1 run".into(), "0 runs".into())

@@ -1,14 +1,18 @@
 //! How fast the arms reached the study's targets.
-//! Called by the table and the findings about it. A run that never reached a target needs infinitely long for it: it is neither
-//! left out nor counted at its end.
+//! Called by `analysis`; tables, figures and findings read it.
+//!
+//! A run that never reached a target is neither left out nor counted at its end. One that diverged never reaches it; one that ended
+//! without (its steps were up, or it stopped early) might have later: its time is censored there (Kaplan & Meier 1958).
 
 use spec::Metric;
+use spec::record::Outcome;
 
-use crate::Analysis;
+use crate::comparison::CONFIDENCE;
 use crate::error::Error;
 use crate::number::{Format, real};
 use crate::results::{ArmResult, Reached, State, reached};
-use crate::stats::median;
+use crate::stats::survival::{Median, Survival};
+use crate::study_data::StudyData;
 
 /// One of the study's targets with the time that each arm took.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,17 +24,22 @@ pub struct Target {
 }
 
 /// When the runs of an arm reached a target.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Time {
     /// Runs that reached it.
     pub reached: usize,
     /// Runs that finished or diverged.
     pub n: usize,
-    /// Medians over the `n` runs, infinite unless more than half reached it; `None` if `n` is 0.
-    pub steps: Option<f64>,
+    /// How many steps it took; `None` if `n` is 0.
+    pub steps: Option<Survival>,
+    /// Medians over the `n` runs, infinite unless about half of them reached it; `None` if `n` is 0.
+    pub median_steps: Option<f64>,
     pub epochs: Option<f64>,
+    pub examples: Option<f64>,
     /// Seconds of training, evaluations not counted.
     pub train_s: Option<f64>,
+    /// Mean steps up to the shortest time that all runs were watched for, runs that took longer counting as that.
+    pub restricted: Option<f64>,
 }
 
 impl Target {
@@ -38,16 +47,25 @@ impl Target {
     ///
     /// # Errors
     /// When a data frame query fails.
-    pub fn all(a: &Analysis<'_>) -> Result<Vec<Self>, Error> {
+    pub fn all(data: &StudyData, arms: &[ArmResult<'_>]) -> Result<Vec<Self>, Error> {
         let target = |(metric, value): &(Metric, f64)| {
-            let reached = reached(a.data, *metric, *value)?;
+            let reached = reached(data, *metric, *value)?;
+            // One limit for all arms, so that their restricted means compare.
+            let limit = arms.iter().flat_map(|arm| &arm.runs).filter(|run| run.state == State::Finished).map(|run| run.record.steps).min();
             let time = |arm: &ArmResult<'_>| {
                 let with_result = arm.runs.iter().filter(|run| matches!(run.state, State::Finished | State::Diverged));
-                Time::of(&with_result.map(|run| reached.get(run.record.id.as_str())).collect::<Vec<_>>())
+                let runs: Vec<Watched<'_>> = with_result
+                    .map(|run| Watched {
+                        reached: reached.get(run.record.id.as_str()),
+                        end: if run.record.outcome == Some(Outcome::Diverged) { f64::INFINITY } else { real(run.record.steps) },
+                        per_step: examples_per_step(data, &run.record.id),
+                    })
+                    .collect();
+                Time::of(&runs, limit.map(real))
             };
-            Ok(Target { metric: *metric, value: *value, times: a.arms.iter().map(time).collect() })
+            Ok(Target { metric: *metric, value: *value, times: arms.iter().map(time).collect() })
         };
-        a.data.study.targets.iter().map(target).collect()
+        data.study.targets.iter().map(target).collect()
     }
 
     /// `≥ 0.8`.
@@ -58,15 +76,45 @@ impl Target {
     }
 }
 
+/// One run on its way to a target.
+struct Watched<'a> {
+    reached: Option<&'a Reached>,
+    /// Steps after which nobody looked any more; infinite for a run that will never reach it.
+    end: f64,
+    per_step: f64,
+}
+
+fn examples_per_step(data: &StudyData, id: &str) -> f64 {
+    let steps = data.runs.iter().position(|run| run.id == id).and_then(|at| data.steps.runs.get(&u32::try_from(at).ok()?));
+    steps.map_or(f64::NAN, |steps| real(steps.examples) / real(steps.steps))
+}
+
 impl Time {
-    fn of(runs: &[Option<&Reached>]) -> Self {
-        let middle = |of: fn(&Reached) -> f64| median(&runs.iter().map(|run| run.map_or(f64::INFINITY, of)).collect::<Vec<_>>());
+    fn of(runs: &[Watched<'_>], limit: Option<f64>) -> Self {
+        // A unit of time: that of an event, and how long a run without one was watched.
+        let survival = |of: &dyn Fn(&Watched<'_>) -> f64| {
+            let times: Vec<(f64, bool)> =
+                runs.iter().map(|run| (run.reached.map_or(run.end, |_| of(run)), run.reached.is_some())).collect();
+            Survival::new(&times, CONFIDENCE)
+        };
+        let middle = |of: &dyn Fn(&Watched<'_>) -> f64| survival(of).map(|survival| survival.median().time);
+        let at = |of: fn(&Reached) -> f64| move |run: &Watched<'_>| run.reached.map_or(f64::INFINITY, of);
+        let steps = survival(&at(|r| real(r.step)));
         Time {
-            reached: runs.iter().flatten().count(),
+            reached: runs.iter().filter(|run| run.reached.is_some()).count(),
             n: runs.len(),
-            steps: middle(|r| real(r.step)),
-            epochs: middle(|r| real(r.epoch)),
-            train_s: middle(|r| r.elapsed_ms / 1e3),
+            median_steps: steps.as_ref().map(|steps| steps.median().time),
+            epochs: middle(&at(|r| real(r.epoch))),
+            examples: middle(&|run| run.reached.map_or(f64::INFINITY, |r| (real(r.step) * run.per_step).round())),
+            train_s: middle(&at(|r| r.elapsed_ms / 1e3)),
+            restricted: steps.as_ref().zip(limit).and_then(|(steps, limit)| steps.restricted_mean(limit)),
+            steps,
         }
+    }
+
+    /// The median steps with their interval.
+    #[must_use]
+    pub fn median(&self) -> Option<Median> {
+        self.steps.as_ref().map(Survival::median)
     }
 }

@@ -9,7 +9,7 @@ use crate::{Analysis, StudyData};
 
 fn reports(data: &StudyData) -> Reports {
     let mut reports = Reports::default();
-    reports.add(data).unwrap();
+    reports.add(data, true).unwrap();
     reports.add_index();
     reports
 }
@@ -118,7 +118,9 @@ fn the_setup_has_what_varies_and_what_all_arms_share() {
     }
     let made = reports(&data);
     let page = text(&made, "setup/report.md");
-    let setup = "\\# What &lt;b>is&lt;/b> - this?\n\n**Hypothesis.** The first.\n\n2 arms × 3 seeds = 6 runs: 6 finished.\n\n## Setup\n\n\
+    let head = "\\# What &lt;b>is&lt;/b> - this?\n\n**Hypothesis.** The first.\n\n**Answer.** ";
+    assert!(page.contains(head), "{page}");
+    let setup = "2 arms × 3 seeds = 6 runs: 6 finished.\n\n## Setup\n\n\
                  - Varied: `batch_size` = 8, full; `lr` = 0.01, 0.16.\n- Seeds: 0–2.\n- Parameters: 100 000–100 001.\n\n\
                  The same in all arms:\n\n| key | value |\n| --- | --- |\n| `dataset_checksum` | 0123456789ab |\n| `epochs` | 1 |\n\n\
                  ## What the data say\n";

@@ -170,6 +170,10 @@ pub struct Report {
     /// Write nothing; fail if a report on disk differs from what the database gives
     #[arg(long)]
     pub check: bool,
+
+    /// Print the query and the runs behind a table or figure (learning_rate/arms), or behind all of a study; write nothing
+    #[arg(long, value_name = "STUDY[/NAME]", conflicts_with_all = ["studies", "check"])]
+    pub trace: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -109,6 +109,13 @@ fn state_counts(runs: &[RunRecord]) -> BTreeMap<&'static str, i64> {
 }
 
 pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
+    if let Some(what) = &args.trace {
+        let mut out = std::io::stdout().lock();
+        for trace in analysis::trace(&Reader::open(db)?, what)? {
+            writeln!(out, "{}\n{}\n{}: {}\n", trace.name, trace.query, count_of(trace.runs.len(), "run"), trace.runs.join(" "))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let reports = analysis::build(&Reader::open(db)?, &args.studies)?;
     if args.check {
         let stale = reports.stale(&args.out)?;

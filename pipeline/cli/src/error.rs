@@ -28,7 +28,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         None => {
             let usage = error.is::<spec::Diagnostic>()
                 || matches!(error.downcast_ref(), Some(tracker::Error::Missing(_) | tracker::Error::Query(_) | tracker::Error::Foreign(_)))
-                || matches!(error.downcast_ref(), Some(analysis::Error::UnknownStudy { .. }));
+                || matches!(error.downcast_ref(), Some(analysis::Error::UnknownStudy { .. } | analysis::Error::UnknownTable { .. }));
             if usage { USAGE } else { FAILED }
         }
     };

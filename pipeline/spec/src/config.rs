@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+/// SHA-256 of a text, in hexadecimal digits.
+pub fn checksum(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
 use crate::value::Value;
 
 /// All keys of one arm, defaults included. Its canonical JSON is what a run's identity is made of.

@@ -72,6 +72,7 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
                 "properties": {
                     "compare": { "description": "axes whose values are compared, each at the best arm that the other axes have for it; unless given, all arms are compared", "anyOf": [name, names] },
                     "margin": { "type": "number", "exclusiveMinimum": 0, "description": "differences of the deciding metric up to this are of no consequence" },
+                    "order": { "type": "integer", "minimum": 0, "description": "place among the studies of a write-up" },
                     "diagnosis": { "type": "object", "properties": thresholds, "additionalProperties": false, "description": "thresholds of the diagnosis" }
                 }
             },

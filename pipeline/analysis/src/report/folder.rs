@@ -12,7 +12,8 @@ use crate::{plot, table};
 /// Whether a file of a study's folder is one that a report may write, and so may remove.
 fn is_ours(name: &str) -> bool {
     let with = |end: &str, names: &[&str]| name.strip_suffix(end).is_some_and(|stem| names.contains(&stem));
-    name == "report.md" || with(".csv", &table::NAMES) || with(".svg", &plot::NAMES)
+    let tables = table::TABLES.map(|(name, _)| name);
+    name == "report.md" || with(".csv", &tables) || with(".tex", &tables) || with(".svg", &plot::NAMES)
 }
 
 impl Reports {
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn all_that_a_report_writes_is_ours() {
         let mut reports = Reports::default();
-        reports.add(&crate::fixture::troubled()).unwrap();
+        reports.add(&crate::fixture::troubled(), true).unwrap();
         let files: Vec<&str> = reports.files.keys().filter_map(|name| Some(name.split_once('/')?.1)).collect();
         assert!(files.len() >= 8, "{files:?}");
         for file in files {

@@ -2,17 +2,25 @@
 //! Called by `pipeline report`, which writes them or compares them with what is there. It knows nothing of how tables and
 //! figures are made.
 
+mod across;
+mod answer;
 mod findings;
 mod folder;
 mod index;
+mod limits;
 mod page;
 mod provenance;
 mod setup;
+pub mod trace;
+mod web;
 
 use std::collections::BTreeMap;
 
 use tracker::Reader;
 use tracker::read::StudyRecord;
+
+use across::Race;
+pub use trace::Trace;
 
 use crate::Analysis;
 use crate::error::Error;
@@ -39,6 +47,14 @@ pub struct StudySummary {
     pub best: Option<Best>,
     /// Relative to the folder of reports.
     pub report_path: String,
+    /// Its section in the write-up.
+    section: String,
+    /// What the page of all studies shows of it.
+    web: serde_json::Value,
+    /// How fast each of its optimizers reached each target.
+    races: Vec<Race>,
+    /// Its place among the studies.
+    order: u64,
 }
 
 /// The best arm of a study.
@@ -65,36 +81,61 @@ pub fn build(reader: &Reader, studies: &[String]) -> Result<Reports, Error> {
     }
     let mut reports = Reports::default();
     for study in &known {
-        if studies.is_empty() || studies.contains(&study.name) {
-            reports.add(&StudyData::load(reader, study)?)?;
-        } else {
-            let data = StudyData::load_without_steps(reader, study)?;
-            reports.studies.push(StudySummary::of(&Analysis::of(&data)?));
-        }
+        let data = StudyData::load(reader, study)?;
+        reports.add(&data, studies.is_empty() || studies.contains(&study.name))?;
     }
     reports.add_index();
     Ok(reports)
 }
 
+/// The sources of a study's tables and figures, or of one of them: `STUDY` or `STUDY/NAME`.
+///
+/// # Errors
+/// When the database can't be read, or has no such study, or a report no such table or figure.
+pub fn trace(reader: &Reader, what: &str) -> Result<Vec<Trace>, Error> {
+    let (name, of) = what.split_once('/').map_or((what, None), |(study, of)| (study, Some(of)));
+    let known = reader.studies()?;
+    let Some(study) = known.iter().find(|study| study.name == name) else {
+        return Err(Error::UnknownStudy { wanted: vec![name.to_owned()], known: known.into_iter().map(|study| study.name).collect() });
+    };
+    let data = StudyData::load_without_steps(reader, study)?;
+    let mut traces = trace::all(&Analysis::of(&data)?);
+    if let Some(of) = of {
+        let names: Vec<String> = traces.iter().map(|trace| trace.name.clone()).collect();
+        let wanted = format!("{name}/{}", of.trim_end_matches(".csv").trim_end_matches(".svg").trim_end_matches(".tex"));
+        traces.retain(|trace| trace.name == wanted);
+        if traces.is_empty() {
+            return Err(Error::UnknownTable { wanted, known: names });
+        }
+    }
+    Ok(traces)
+}
+
 impl Reports {
-    /// Adds the files of one study.
-    pub(crate) fn add(&mut self, data: &StudyData) -> Result<(), Error> {
+    /// Adds one study to the pages over all studies, and its own files if they were asked for.
+    pub(crate) fn add(&mut self, data: &StudyData, with_files: bool) -> Result<(), Error> {
         check_name(&data.study)?;
         let analysis = Analysis::of(data)?;
-        let page = page::make(&analysis)?;
-        self.files.extend(page.into_iter().map(|(name, bytes)| (format!("{}/{name}", data.study.name), bytes)));
-        self.studies.push(StudySummary::of(&analysis));
+        let page::Made { files, section, web } = page::make(&analysis)?;
+        if with_files {
+            self.files.extend(files.into_iter().map(|(name, bytes)| (format!("{}/{name}", data.study.name), bytes)));
+        }
+        self.studies.push(StudySummary::of(&analysis, section, web));
         Ok(())
     }
 
-    /// Adds the index over the studies.
+    /// Adds the pages over all studies.
     pub(crate) fn add_index(&mut self) {
-        self.files.insert("README.md".into(), index::make(&self.studies).into_bytes());
+        self.studies.sort_by_key(|study| (study.order, study.name.clone()));
+        let across = across::section(&self.studies);
+        self.files.insert("README.md".into(), index::make(&self.studies, &across).into_bytes());
+        let web: Vec<serde_json::Value> = self.studies.iter().map(|study| study.web.clone()).collect();
+        self.files.insert("index.html".into(), web::make(&web).into_bytes());
     }
 }
 
 impl StudySummary {
-    fn of(a: &Analysis<'_>) -> Self {
+    fn of(a: &Analysis<'_>, section: String, web: serde_json::Value) -> Self {
         let study = &a.data.study;
         let counts = State::ALL.map(|state| (state.name(), a.count(state)));
         let best = a.verdict.as_ref().and_then(|verdict| {
@@ -107,6 +148,10 @@ impl StudySummary {
             runs_by_outcome: counts.into_iter().filter(|(_, n)| *n > 0).collect(),
             best,
             report_path: format!("{}/report.md", study.name),
+            section,
+            web,
+            races: across::races(a),
+            order: study.analysis.order.unwrap_or(u64::MAX),
         }
     }
 }

@@ -4,52 +4,84 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{findings, provenance, setup};
+use super::answer::{self, Answer};
+use super::{findings, index, limits, provenance, setup, web};
 use crate::Analysis;
 use crate::error::Error;
-use crate::number::count;
-use crate::plot::PLOTS;
+use crate::number::{count, listed};
+use crate::plot::{PLOTS, Plot};
 use crate::results::State;
-use crate::table::{TABLES, escape, paragraph};
+use crate::table::{TABLES, Table, escape, paragraph};
 
-/// The files of a study's folder, by name.
-pub(super) fn make(a: &Analysis<'_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+/// A study's page with all that it is made of.
+pub(super) struct Made {
+    /// The files of the study's folder, by name.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+    /// Its section in the write-up.
+    pub(super) section: String,
+    /// What the page of all studies shows of it.
+    pub(super) web: serde_json::Value,
+}
+
+pub(super) fn make(a: &Analysis<'_>) -> Result<Made, Error> {
+    let answer = answer::of(a);
+    let tables: Vec<Table> = TABLES.iter().filter_map(|(_, table)| table(a).transpose()).collect::<Result<_, _>>()?;
+    let plots: Vec<Plot> = PLOTS.iter().filter_map(|plot| plot(a)).collect();
+    let study = &a.data.study;
     let mut files = BTreeMap::new();
+    for table in &tables {
+        files.insert(format!("{}.csv", table.name), table.csv()?);
+        if table.in_page {
+            files.insert(format!("{}.tex", table.name), table.latex(&study.name).into_bytes());
+        }
+    }
+    for plot in &plots {
+        files.insert(format!("{}.svg", plot.name), plot.svg.clone().into_bytes());
+    }
+    files.insert("report.md".into(), page(a, &answer, &tables, &plots)?.into_bytes());
+    let section = index::section(&study.name, &study.question, &answer, &tables, &plots);
+    Ok(Made { files, section, web: web::study(a, &answer, &tables, &plots) })
+}
+
+/// `report.md`.
+fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> Result<String, Error> {
     let mut text = String::new();
     let study = &a.data.study;
     let _ = writeln!(text, "# {}\n\n{}\n", escape(&study.name), paragraph(&study.question));
     if let Some(hypothesis) = &study.hypothesis {
         let _ = writeln!(text, "**Hypothesis.** {}\n", escape(hypothesis));
     }
+    let _ = writeln!(text, "**Answer.** {}\n", answer.text);
     let _ = writeln!(text, "{}\n\n{}## What the data say\n", state(a), setup::of(a));
     for finding in findings::of(a)? {
         let _ = writeln!(text, "- {finding}");
     }
-
     text.push_str(&findings::checks::worked(a));
 
-    let plots: Vec<_> = PLOTS.iter().filter_map(|plot| plot(a)).collect();
+    let limits = limits::of(a);
+    if !limits.is_empty() {
+        text.push_str("\n## What can't be concluded\n\n");
+        for limit in limits {
+            let _ = writeln!(text, "- {limit}");
+        }
+    }
     if !plots.is_empty() {
         text.push_str("\n## Figures\n");
     }
     for (i, plot) in (1..).zip(plots) {
-        let _ = writeln!(text, "\n![{}]({}.svg)\n\n**Figure {i}.** {}", plot.alt.replace(['[', ']'], ""), plot.name, plot.caption);
-        files.insert(format!("{}.svg", plot.name), plot.svg.into_bytes());
+        let alt = plot.alt.replace(['[', ']'], "");
+        let _ = writeln!(text, "\n![{alt}]({}.svg)\n\n**Figure {i}, {}.** {}", plot.name, plot.name, plot.caption);
     }
-
     text.push_str("\n## Tables\n");
-    let mut shown = 0;
-    for table in TABLES {
-        let Some(table) = table(a)? else { continue };
-        files.insert(format!("{}.csv", table.name), table.csv()?);
-        if table.in_page {
-            shown += 1;
-            let _ = write!(text, "\n**Table {shown}.** {} ([CSV]({}.csv))\n\n{}", table.caption, table.name, table.markdown());
-        }
+    for (i, table) in (1..).zip(tables.iter().filter(|table| table.in_page)) {
+        let links = format!("([CSV]({}.csv), [LaTeX]({}.tex))", table.name, table.name);
+        let _ = write!(text, "\n**Table {i}, {}.** {} {links}\n\n{}", table.name, table.caption, table.markdown());
     }
+    let others: Vec<String> =
+        tables.iter().filter(|table| !table.in_page).map(|table| format!("[{}.csv]({}.csv)", table.name, table.name)).collect();
+    let _ = writeln!(text, "\nFor programs to read: {}.", listed(&others));
     let _ = write!(text, "\n## How this was made\n\n{}", provenance::of(a));
-    files.insert("report.md".into(), text.into_bytes());
-    Ok(files)
+    Ok(text)
 }
 
 /// Arms, seeds and how the runs ended, in a line.

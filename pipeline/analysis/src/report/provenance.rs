@@ -10,6 +10,9 @@ use crate::Analysis;
 use crate::number::{count, thousands};
 use crate::results::State;
 
+/// Digits of a checksum that are enough to tell files apart.
+const CHECKSUM: usize = 16;
+
 pub(super) fn of(a: &Analysis<'_>) -> String {
     let (study, mut text) = (&a.data.study.name, String::new());
     let with_result: Vec<&RunRecord> = a
@@ -42,11 +45,12 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
          with its id, configuration axes, outcome and metrics.",
         count(with_result.len(), "run")
     );
-    let quoted = study.replace('\'', "''");
+    let grid: String = spec::checksum(&a.data.study.source).chars().take(CHECKSUM).collect();
+    let _ = writeln!(text, "- Grid file: `{study}.toml`, SHA-256 {grid}….");
     let _ = write!(
         text,
-        "\nTo check the final metrics, ask the database with `pipeline query`:\n\n```sql\nSELECT * FROM arm_summary WHERE study = '{quoted}' \
-         ORDER BY position;\nSELECT * FROM run_summary WHERE study = '{quoted}';\n```\n"
+        "\nTo train it again: `git checkout` the commit above, then `just sweep experiments/{study}.toml`; what has a result is not trained \
+         again. For the query and the runs behind a table or figure: `pipeline report --trace {study}/arms`, and so on with their names.\n"
     );
     text
 }

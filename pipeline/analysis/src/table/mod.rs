@@ -2,8 +2,13 @@
 //! Called by the report; from one definition come the Markdown and the CSV form. It knows nothing of files.
 
 mod arms;
+mod comparisons;
+mod convergence;
+mod diagnosis;
 mod divergence;
+mod escape;
 mod generalization;
+mod latex;
 mod layers;
 mod measurements;
 mod models;
@@ -18,24 +23,27 @@ pub(crate) use render::{escape, paragraph};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::Format;
+use crate::stats::Interval;
 
-/// All tables, in the order of a report. One that has nothing to say gives `None`.
-pub const TABLES: [Maker; 10] = [
-    arms::table,
-    sensitivity::table,
-    time_to_target::table,
-    generalization::table,
-    smoothness::table,
-    models::table,
-    layers::table,
-    divergence::table,
-    measurements::table,
-    runs::table,
+/// All tables with their names, in the order of a report. One that has nothing to say gives `None`. What a study's folder holds
+/// under other names is none of ours.
+pub const TABLES: [(&str, Maker); 15] = [
+    ("comparisons", comparisons::table),
+    ("escape", escape::table),
+    ("arms", arms::table),
+    ("sensitivity", sensitivity::table),
+    ("time_to_target", time_to_target::table),
+    ("diagnosis", diagnosis::table),
+    ("convergence", convergence::table),
+    ("generalization", generalization::table),
+    ("smoothness", smoothness::table),
+    ("models", models::table),
+    ("layers", layers::table),
+    ("divergence", divergence::table),
+    ("measurements", measurements::table),
+    ("pairs", comparisons::pairs),
+    ("runs", runs::table),
 ];
-
-/// Names of all tables; what a study's folder holds under other names is none of ours.
-pub(crate) const NAMES: [&str; 10] =
-    ["arms", "sensitivity", "time_to_target", "generalization", "smoothness", "models", "layers", "divergence", "measurements", "runs"];
 
 /// Makes a table of a study.
 pub type Maker = fn(&Analysis<'_>) -> Result<Option<Table>, Error>;
@@ -117,6 +125,12 @@ pub enum Cell {
     Spread(Option<[f64; 3]>),
     /// Parts: mean and, from two values on, standard deviation.
     MeanSd(Option<f64>, Option<f64>),
+    /// Parts: value, low and high end of its interval.
+    Estimate(Option<f64>, Option<Interval>),
+    /// A p-value.
+    P(Option<f64>),
+    /// A cell that stands out from its column because the data say so.
+    Strong(Box<Cell>),
 }
 
 impl Cell {
@@ -126,6 +140,15 @@ impl Cell {
 
     pub(crate) fn mean_sd(values: &[f64]) -> Self {
         Cell::MeanSd(crate::stats::mean(values), crate::stats::standard_deviation(values))
+    }
+
+    /// Interquartile mean with its bootstrap interval.
+    pub(crate) fn centre(values: &[f64]) -> Self {
+        Cell::Estimate(crate::stats::interquartile_mean(values), crate::comparison::interval(values))
+    }
+
+    pub(crate) fn strong_if(self, strong: bool) -> Self {
+        if strong { Cell::Strong(Box::new(self)) } else { self }
     }
 
     pub(crate) fn spread(values: &[f64]) -> Self {

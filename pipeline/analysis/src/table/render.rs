@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Cell, Column, Table};
 use crate::error::Error;
+use crate::number::real;
 
 const NOTHING: &str = "–";
 
@@ -13,7 +14,7 @@ impl Table {
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = String::new();
-        let headers: Vec<String> = self.columns.iter().map(Column::markdown).collect();
+        let headers: Vec<String> = self.columns.iter().map(|column| escape(&column.header_text())).collect();
         let _ = writeln!(text, "| {} |", headers.join(" | "));
         let rules: Vec<&str> = (0..self.columns.len()).map(|i| if self.is_text(i) { "---" } else { "---:" }).collect();
         let _ = writeln!(text, "| {} |", rules.join(" | "));
@@ -24,8 +25,12 @@ impl Table {
         text
     }
 
-    fn is_text(&self, column: usize) -> bool {
-        self.rows.iter().any(|row| matches!(row.get(column), Some(Cell::Text(_))))
+    pub(crate) fn is_text(&self, column: usize) -> bool {
+        let is_text = |cell: &Cell| match cell {
+            Cell::Strong(cell) => matches!(**cell, Cell::Text(_)),
+            cell => matches!(cell, Cell::Text(_)),
+        };
+        self.rows.iter().any(|row| row.get(column).is_some_and(is_text))
     }
 
     /// Comma-separated values with one header line: full precision, empty for what is not known, compound cells taken apart.
@@ -45,8 +50,9 @@ impl Table {
 }
 
 impl Column {
-    fn markdown(&self) -> String {
-        let mut text = escape(&self.header);
+    /// Header with unit and direction, as plain text.
+    pub(crate) fn header_text(&self) -> String {
+        let mut text = self.header.clone();
         if let Some(unit) = self.unit {
             let _ = write!(text, " ({unit})");
         }
@@ -60,21 +66,46 @@ impl Column {
 }
 
 impl Cell {
-    fn markdown(&self, column: &Column) -> String {
+    /// What a reader sees, as plain text.
+    pub(crate) fn text(&self, column: &Column) -> String {
         let number = |value: f64| column.format.text(value);
         match self {
-            Cell::Text(text) => escape(text),
-            Cell::Count(n) | Cell::Alarm(n @ 0) => n.to_string(),
-            Cell::Alarm(n) => format!("**{n}**"),
+            Cell::Text(text) => text.clone(),
+            Cell::Count(n) | Cell::Alarm(n) => n.to_string(),
             Cell::Of(k, n) => format!("{k} of {n}"),
             Cell::Value(Some(value)) => number(*value),
             Cell::Spread(Some([middle, low, high])) => {
                 format!("{} [{}–{}]", number(*middle), number(*low), number(*high))
             }
             Cell::MeanSd(Some(mean), Some(deviation)) => column.format.with_deviation(*mean, *deviation),
-            Cell::MeanSd(Some(mean), None) => number(*mean),
-            Cell::Value(None) | Cell::Spread(None) | Cell::MeanSd(None, _) => NOTHING.into(),
+            Cell::MeanSd(Some(mean), None) | Cell::Estimate(Some(mean), None) => number(*mean),
+            Cell::Estimate(Some(value), Some(interval)) => column.format.with_interval(*value, *interval),
+            Cell::P(Some(p)) => p_value(*p),
+            Cell::Strong(cell) => cell.text(column),
+            Cell::Value(None) | Cell::Spread(None) | Cell::MeanSd(None, _) | Cell::Estimate(None, _) | Cell::P(None) => NOTHING.into(),
         }
+    }
+
+    /// Whether a reader should notice it.
+    pub(crate) fn is_strong(&self) -> bool {
+        matches!(self, Cell::Strong(_)) || matches!(self, Cell::Alarm(n) if *n > 0)
+    }
+
+    /// What it is sorted by; `None` for text and for what is not known.
+    pub(crate) fn sort_key(&self) -> Option<f64> {
+        match self {
+            Cell::Text(_) => None,
+            Cell::Count(n) | Cell::Alarm(n) | Cell::Of(n, _) => Some(real(*n)),
+            Cell::Value(value) | Cell::MeanSd(value, _) | Cell::Estimate(value, _) | Cell::P(value) => *value,
+            Cell::Spread(values) => values.map(|[middle, ..]| middle),
+            Cell::Strong(cell) => cell.sort_key(),
+        }
+        .filter(|value| value.is_finite())
+    }
+
+    fn markdown(&self, column: &Column) -> String {
+        let text = escape(&self.text(column));
+        if self.is_strong() { format!("**{text}**") } else { text }
     }
 
     /// As many fields as the column has parts.
@@ -89,11 +120,24 @@ impl Cell {
             Cell::Value(Some(value)) => vec![plain(value)],
             Cell::Spread(Some(values)) => values.iter().map(plain).collect(),
             Cell::MeanSd(mean, deviation) => [mean, deviation].into_iter().map(|x| x.as_ref().map(plain).unwrap_or_default()).collect(),
-            Cell::Value(None) | Cell::Spread(None) => vec![],
+            Cell::Estimate(value, interval) => {
+                let ends = interval.map(|interval| [interval.low, interval.high]);
+                [*value, ends.map(|ends| ends[0]), ends.map(|ends| ends[1])]
+                    .iter()
+                    .map(|x| x.as_ref().map(plain).unwrap_or_default())
+                    .collect()
+            }
+            Cell::P(Some(p)) => vec![plain(p)],
+            Cell::Strong(cell) => cell.csv(parts),
+            Cell::Value(None) | Cell::Spread(None) | Cell::P(None) => vec![],
         };
         fields.resize(parts.max(fields.len()), String::new());
         fields
     }
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 /// Text that can't end a table cell or start an HTML tag.

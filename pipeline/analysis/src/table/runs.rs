@@ -18,7 +18,7 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     columns.extend(["seed", "run_id", "outcome", "error", "steps", "planned_steps"].map(Column::new));
     columns.extend(Metric::ALL.map(|metric| Column::new(metric.name())));
     columns.extend(best.clone().map(|metric| Column::new(format!("best_{metric}"))));
-    columns.push(Column::new("train_ms"));
+    columns.extend(["train_ms", "diagnosis", "evidence"].map(Column::new));
     let mut rows = vec![];
     for arm in &a.arms {
         for run in &arm.runs {
@@ -36,6 +36,9 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
             row.extend(Metric::ALL.map(|metric| Cell::Value(run.last(metric))));
             row.extend(best.clone().map(|metric| Cell::Value(run.best(metric))));
             row.push(Cell::Value(run.train_ms));
+            let diagnosis = a.judgement.runs.get(&record.id);
+            row.push(Cell::Text(diagnosis.map_or("", |diagnosis| diagnosis.condition.name()).into()));
+            row.push(Cell::Text(diagnosis.map_or("", |diagnosis| &diagnosis.evidence).into()));
             rows.push(row);
         }
     }

@@ -5,34 +5,56 @@ use super::{Cell, Column, Table};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::Format;
-use crate::targets::Target;
+use crate::stats::Interval;
+use crate::targets::Time;
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of all tables")]
 pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     let mut rows = vec![];
-    let middle = |median: Option<f64>| Cell::Value(median.filter(|value| value.is_finite()));
-    for target in Target::all(a)? {
+    let finite = |value: Option<f64>| Cell::Value(value.filter(|value| value.is_finite()));
+    // A step on a surface is an epoch and an example, and its time is that of the log.
+    let trained = a.has_accuracies();
+    for target in &a.targets {
         for (arm, time) in a.arms.iter().zip(&target.times) {
-            rows.push(vec![
+            let mut row = vec![
                 Cell::Text(format!("{} {}", target.metric, target.bound())),
                 Cell::Text(arm.label.into()),
                 Cell::Of(time.reached as u64, time.n as u64),
-                middle(time.epochs),
-                middle(time.steps),
-                middle(time.train_s),
-            ]);
+                steps(time),
+                finite(time.restricted),
+            ];
+            row.extend(trained.then(|| [time.epochs, time.examples, time.train_s].map(finite)).into_iter().flatten());
+            rows.push(row);
         }
     }
-    let columns = vec![
+    let mut columns = vec![
         Column::new("target"),
         Column::new("arm"),
         Column::new("reached").parts("", &["reached", "n"]),
-        Column { format: Format::Plain, ..Column::new("epochs").parts("", &["median_epochs"]).cost("median") },
-        Column { format: Format::Plain, ..Column::new("steps").parts("", &["median_steps"]).cost("median") },
-        Column::new("training time").parts("", &["median_training_s"]).cost("median, s"),
+        Column { format: Format::Decimals(0), ..Column::new("steps").parts("steps", &["median", "low", "high"]).cost("median [95 %]") },
+        Column { format: Format::Significant(3), ..Column::new("restricted mean").parts("", &["restricted_mean_steps"]).cost("steps") },
     ];
-    let caption = "First evaluation at which a run reached the target. n counts the runs that finished or diverged; the median is \
-                   over all n of them, and a run that never reached the target counts as infinitely slow. –: not reached by more \
-                   than half of the runs. Training time leaves evaluations out and depends on the machine."
-        .into();
+    if trained {
+        columns.extend([
+            Column { format: Format::Plain, ..Column::new("epochs").parts("", &["median_epochs"]).cost("median") },
+            Column { format: Format::Plain, ..Column::new("examples").parts("", &["median_examples"]).cost("median") },
+            Column::new("training time").parts("", &["median_training_s"]).cost("median, s"),
+        ]);
+    }
+    let seconds = if trained { " Training time leaves evaluations out and depends on the machine." } else { "" };
+    let caption = format!(
+        "First evaluation at which a run reached the target. n counts the runs that finished or diverged. Medians are Kaplan–Meier's, with \
+         the interval of Brookmeyer and Crowley (*: weak, fewer than five runs; ∞: beyond what was watched): a run that diverged never \
+         reaches the target, one that ended without it is censored there. –: not reached by half of the runs. Restricted mean: steps up \
+         to the length of the shortest finished run, runs that took longer counting as that.{seconds}"
+    );
     Ok((!rows.is_empty()).then_some(Table { name: "time_to_target", caption, in_page: true, columns, rows }))
+}
+
+/// The median steps with their interval.
+fn steps(time: &Time) -> Cell {
+    let Some(median) = time.median().filter(|median| median.time.is_finite()) else { return Cell::Estimate(None, None) };
+    // Without a spread there is nothing that an interval could say.
+    let interval: Option<Interval> = median.interval.filter(|interval| interval.low < interval.high);
+    Cell::Estimate(Some(median.time), interval)
 }

@@ -76,3 +76,22 @@ fn the_numbers_of_the_report_are_those_of_a_hand_written_query() {
         close("test_accuracy_mean", by_hand(last("test", "accuracy")).1);
     }
 }
+
+#[test]
+fn every_table_and_figure_names_a_query_that_runs_and_the_runs_behind_it() {
+    let w = Workspace::new(TINY);
+    w.ok(&["sweep", "--quiet"]);
+    let all = w.ok(&["report", "--trace", "tiny"]);
+    let traces: Vec<Vec<&str>> = all.trim().split("\n\n").map(|trace| trace.lines().collect()).collect();
+    assert!(traces.len() > 15, "{all}");
+    for trace in &traces {
+        let [name, query, runs] = trace.as_slice() else { panic!("{trace:?}") };
+        assert!(name.starts_with("tiny/") && runs.contains("run"), "{trace:?}");
+        w.ok(&["query", query]);
+    }
+    let one = w.ok(&["report", "--trace", "tiny/arms.csv"]);
+    assert!(one.starts_with("tiny/arms\nSELECT * FROM run_summary WHERE study = 'tiny'"), "{one}");
+    let unknown = w.run(&["report", "--trace", "tiny/armz"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("no table or figure `tiny/armz`"), "{}", unknown.stderr);
+}

@@ -198,6 +198,11 @@ impl Parser<'_> {
             }
             settings.margin = Some(margin);
         }
+        if let Some(value) = table.get("order") {
+            let order = self.source.int(value, "order")?;
+            let wrong = |_| self.error(value.span(), format!("`order` must be 0 or more, not {order}"));
+            settings.order = Some(u64::try_from(order).map_err(wrong)?);
+        }
         if let Some(value) = table.get("diagnosis") {
             let names: Vec<&str> = THRESHOLDS.iter().map(|t| t.name).collect();
             let table = self.table(value, "analysis.diagnosis")?;

@@ -5,7 +5,8 @@ mod along_axis;
 mod best_arm;
 pub(super) mod checks;
 mod collapsed;
-mod identical;
+mod gaps;
+pub(super) mod identical;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -29,11 +30,12 @@ pub(super) fn of(a: &Analysis<'_>) -> Result<Vec<String>, Error> {
         best_arm::finding(a)
     });
     findings.extend(checks::finding(a));
+    findings.extend(gaps::finding(a));
     findings.extend(identical::finding(a));
     findings.extend(diverged(a));
     findings.extend(collapsed::finding(a));
     if !a.mixes_surfaces() {
-        findings.extend(targets::findings(a)?);
+        findings.extend(targets::findings(a));
     }
     findings.extend(along_axis::findings(a));
     Ok(findings)
@@ -54,6 +56,6 @@ fn diverged(a: &Analysis<'_>) -> Option<String> {
 }
 
 /// An arm's name where it is the subject of a sentence.
-fn strong(a: &Analysis<'_>, arm: usize) -> String {
+pub(super) fn strong(a: &Analysis<'_>, arm: usize) -> String {
     a.arms.get(arm).map(|arm| format!("**{}**", escape(arm.label))).unwrap_or_default()
 }

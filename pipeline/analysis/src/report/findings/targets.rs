@@ -5,15 +5,14 @@ use std::fmt::Write as _;
 
 use super::strong;
 use crate::Analysis;
-use crate::error::Error;
 use crate::number::{Format, count, listed};
 use crate::targets::{Target, Time};
 
 /// More tied arms than this are counted, not named.
 const NAMED: usize = 4;
 
-pub(super) fn findings(a: &Analysis<'_>) -> Result<Vec<String>, Error> {
-    Ok(Target::all(a)?.iter().filter_map(|target| finding(a, target)).collect())
+pub(super) fn findings(a: &Analysis<'_>) -> Vec<String> {
+    a.targets.iter().filter_map(|target| finding(a, target)).collect()
 }
 
 fn finding(a: &Analysis<'_>, target: &Target) -> Option<String> {
@@ -21,7 +20,7 @@ fn finding(a: &Analysis<'_>, target: &Target) -> Option<String> {
     let whole = a.arms.iter().zip(&target.times).enumerate().filter(|(_, (arm, time))| time.n > 0 && time.n == arm.runs.len());
     let timed: Vec<(usize, &Time)> = whole.map(|(i, (_, time))| (i, time)).collect();
     let name = format!("`{}` {}", target.metric, target.bound());
-    let (steps, first) = fastest(&timed, |time| time.steps)?;
+    let (steps, first) = fastest(&timed, |time| time.median_steps)?;
     let with_result = target.times.iter().filter(|time| time.n > 0).count();
     let never = target.times.iter().filter(|time| time.n > 0 && time.reached == 0).count();
     if never == with_result {
