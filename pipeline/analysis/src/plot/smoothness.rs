@@ -9,7 +9,7 @@ use crate::Analysis;
 use crate::figure::{Axis, Figure, Legend, Panel, Place, Series, categorical};
 use crate::layout::{value_text, words};
 use crate::number::real;
-use crate::stats::quantile;
+use crate::stats::{mean, quantile};
 
 const AXIS: &str = "batch_size";
 /// More panels than this would be too small to show single steps.
@@ -21,6 +21,15 @@ struct Line {
     place: usize,
     points: Vec<(f64, f64)>,
     diverged: bool,
+}
+
+impl Line {
+    /// How far neighbouring losses lie apart, as a factor; 0 if that can't be told.
+    fn roughness(&self) -> f64 {
+        let jumps: Vec<f64> =
+            self.points.windows(2).map(|pair| (pair[1].1 / pair[0].1).ln().abs()).filter(|jump| jump.is_finite()).collect();
+        mean(&jumps).unwrap_or(0.0)
+    }
 }
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
@@ -60,13 +69,19 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     panels.sort_by(|a, b| a.0.total_cmp(&b.0));
     let metric = Metric { split: Split::Train, quantity: Quantity::Loss };
     let panel = |(_, text, mut lines): (f64, String, Vec<Line>)| {
-        lines.sort_by_key(|line| line.place);
+        // The roughest lies lowest, or it would hide the others.
+        lines.sort_by(|a, b| b.roughness().total_cmp(&a.roughness()).then(a.place.cmp(&b.place)));
         let series = lines.into_iter().map(|Line { place, points, diverged }| {
             let (color, dash) = categorical(place);
             let end = points.iter().rev().find(|point| point.1.is_finite()).filter(|_| diverged).copied();
             Series { dash, marks: end.into_iter().collect(), ..Series::line(labels[place].clone(), color, points) }
         });
-        Panel { title: Some(format!("{AXIS}={text}")), series: series.collect(), ..Panel::default() }
+        // Lines of nothing put the legend into the order of the grid.
+        let order = labels
+            .iter()
+            .enumerate()
+            .map(|(place, label)| Series { dash: categorical(place).1, ..Series::line(label.clone(), categorical(place).0, vec![]) });
+        Panel { title: Some(format!("{AXIS}={text}")), series: order.chain(series).collect(), ..Panel::default() }
     };
     let legend = if labels.len() > 1 { Legend::Categorical { place: Place::Below } } else { Legend::None };
     let n = panels.len();
