@@ -47,7 +47,15 @@ impl Layout {
         let along = Layout::along(data, arms, axis);
         // An axis along which most arms stand alone orders nothing.
         let alone = along.places.iter().filter(|place| along.places.iter().filter(|other| other.group == place.group).count() < 2).count();
-        if 2 * alone > arms.len() { Layout::along(data, arms, None) } else { along }
+        let mut layout = if 2 * alone > arms.len() { Layout::along(data, arms, None) } else { along };
+        // Neither does a panel help that has but one arm.
+        let alone = (0..layout.groups.len()).filter(|group| layout.members(*group).len() < 2).count();
+        if layout.axis.is_none() && 2 * alone > layout.groups.len() {
+            layout.groups = vec![String::new()];
+            layout.labels = arms.iter().map(|arm| arm.label.to_owned()).collect();
+            layout.places = (0..arms.len()).map(|label| Place { group: 0, label, value: None }).collect();
+        }
+        layout
     }
 
     fn along(data: &StudyData, arms: &[ArmResult<'_>], axis: Option<usize>) -> Self {
@@ -211,6 +219,18 @@ mod tests {
         let layout = Analysis::of(&data).unwrap().layout;
         assert_eq!((layout.axis.as_deref(), layout.along_text().as_deref()), (Some("batch_size"), Some("`lr` moves along with it")));
         assert_eq!((layout.groups.len(), layout.groups[1].as_str(), layout.labels.len()), (2, "momentum=0.9", 3));
+    }
+
+    #[test]
+    fn panels_of_single_arms_become_one() {
+        let mut data = study("remedies", &["examples", "dropout"]);
+        for position in 0..14 {
+            let examples = if position < 10 { json!("few") } else { json!(format!("{position}")) };
+            data.add(&format!("arm {position}"), position, &[examples, json!(null)], 0);
+        }
+        let layout = Analysis::of(&data).unwrap().layout;
+        assert_eq!((layout.axis.as_deref(), layout.groups.len(), layout.label(12)), (None, 1, "arm 12"));
+        assert_eq!(layout.members(0).len(), 14);
     }
 
     #[test]

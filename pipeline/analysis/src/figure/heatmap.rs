@@ -7,7 +7,7 @@ use super::frame::{EDGE, MEDIUM, SMALL, TICK_ROOM};
 use super::limits::of_axis;
 use super::palette::{Color, SHADE_STEPS, readable_on, shade};
 use super::svg::{AXIS, Anchor, GRID, INK, MUTED, PAPER, Stroke, Svg, Text, WIDTH, real};
-use super::text::{squeeze_apart, text_width};
+use super::text::{squeeze_apart, text_width, wrap};
 
 /// Cells with a number and its colour each.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -71,9 +71,10 @@ impl Cell {
 const BETWEEN: f64 = 22.0;
 /// Widest that row labels and highest that upright column labels may get.
 const LABELS: f64 = 170.0;
-const UPRIGHT: f64 = 110.0;
-/// A wider cell would set numbers apart that belong together; with less than the least, a table stands alone in its row.
-const WIDEST: f64 = 72.0;
+const UPRIGHT: f64 = 150.0;
+/// A wider cell would set numbers apart that belong together, unless its label needs it; with less than the least, a table stands
+/// alone in its row.
+const WIDEST: (f64, f64) = (72.0, 110.0);
 const LEAST: f64 = 36.0;
 /// Height of a row with one line, and with a number and a ✕.
 const LOW: f64 = 27.0;
@@ -158,7 +159,9 @@ impl HeatMap {
         let across = (1..=self.panels.len()).rev().find(|across| cell(*across) >= needed).unwrap_or(1);
         // Rows of tables are filled evenly.
         let across = self.panels.len().div_ceil(self.panels.len().div_ceil(across));
-        let width = cell(across).min(WIDEST);
+        let word = |label: &String| label.split_whitespace().map(|word| text_width(word, SMALL)).fold(0.0, f64::max);
+        let words = self.columns.iter().map(word).fold(0.0, f64::max) + 6.0;
+        let width = cell(across).min(words.clamp(WIDEST.0, WIDEST.1));
         let both = self.cells().any(|cell| cell.diverged > 0 && cell.value.is_some());
         let size = [SMALL, 10.0, 9.0].into_iter().find(|size| widest(*size) <= width).unwrap_or(8.0);
         Plan { left, cell: (width, if both { HIGH } else { LOW }), across, size }
@@ -186,18 +189,24 @@ impl HeatMap {
 
     /// Below a table; returns the height they take.
     fn column_labels(&self, svg: &mut Svg, cell: f64, (left, top): (f64, f64)) -> f64 {
-        let widest = self.columns.iter().map(|label| text_width(label, SMALL)).fold(0.0, f64::max);
-        let flat = widest <= cell - 4.0;
-        let labels = squeeze_apart(&texts(&self.columns), SMALL, if flat { cell } else { UPRIGHT });
-        for (column, label) in labels.iter().enumerate() {
-            let x = left + (real(column) + 0.5) * cell;
-            if flat {
-                svg.text(&Text { anchor: Anchor::Middle, ..Text::new(x, top + 15.0, label) });
-            } else {
-                svg.text(&Text { anchor: Anchor::End, upward: true, ..Text::new(x + 4.0, top + 6.0, label) });
+        // Broken at spaces if that is enough; else they stand upright.
+        let broken: Vec<Vec<String>> = self.columns.iter().map(|label| wrap(label, SMALL, cell - 4.0)).collect();
+        let flat = broken.iter().zip(&self.columns).all(|(lines, label)| lines.len() <= 2 && lines.join(" ") == *label);
+        let center = |column: usize| left + (real(column) + 0.5) * cell;
+        if flat {
+            for (column, lines) in broken.iter().enumerate() {
+                for (line, text) in lines.iter().enumerate() {
+                    svg.text(&Text { anchor: Anchor::Middle, ..Text::new(center(column), top + 15.0 + 13.0 * real(line), text) });
+                }
             }
+            let lines = broken.iter().map(Vec::len).max().unwrap_or(1).max(1);
+            return TICK_ROOM + 2.0 + 13.0 * real(lines - 1);
         }
-        if flat { TICK_ROOM + 2.0 } else { widest.min(UPRIGHT) + 10.0 }
+        let labels = squeeze_apart(&texts(&self.columns), SMALL, UPRIGHT);
+        for (column, label) in labels.iter().enumerate() {
+            svg.text(&Text { anchor: Anchor::End, upward: true, ..Text::new(center(column) + 4.0, top + 6.0, label) });
+        }
+        labels.iter().map(|label| text_width(label, SMALL)).fold(0.0, f64::max) + 10.0
     }
 
     /// The colours with the numbers they stand for; returns the y below.

@@ -76,6 +76,17 @@ fn any_size_stays_within_the_figure() {
 }
 
 #[test]
+fn long_column_labels_are_broken_or_stand_upright() {
+    let mut figure = map(2, 2, 1, |_, _| cell(0.5));
+    figure.columns = vec!["leaping counterclockwise".into(), "still".into()];
+    let svg = figure.svg();
+    assert!(svg.contains(">leaping<") && svg.contains(">counterclockwise<") && svg.matches("rotate(-90").count() == 1);
+    figure.columns[0] = "a_very_long_word_without_a_space".into();
+    let svg = figure.svg();
+    assert!(svg.contains(">a_very") && svg.matches("rotate(-90").count() == 3);
+}
+
+#[test]
 fn nasty_numbers_give_a_valid_figure() {
     let nasty = [f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300, 1.0];
     for value in [Axis::linear("loss"), Axis::log("loss"), Axis::log("loss").clipped((0.1, 1.0))] {

@@ -62,7 +62,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let title = |i: usize| match &panels[i] {
         Panel { place, noise: 0.0, .. } => place.clone(),
         // Beside its neighbour.
-        Panel { place, noise, .. } if i % columns > 0 && panels[i - 1].place == *place => format!("the same with noise {noise}"),
+        Panel { place, noise, .. } if !i.is_multiple_of(columns) && panels[i - 1].place == *place => format!("the same with noise {noise}"),
         Panel { place, noise, .. } => format!("{place}, noise {noise}"),
     };
     let drawn = panels.iter().zip(&heights).enumerate().map(|(i, (panel, height))| Landscape {

@@ -70,9 +70,7 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let x = if from > 0.0 { Axis::log("step") } else { Axis::linear("step") };
     let figure = Figure {
         title: "Runs that have not reached the target yet".into(),
-        subtitle: Some(
-            "Kaplan–Meier curve of each arm: it falls where runs reach the target. Dot: its last runs end without. Curves are set apart by a hair.".into(),
-        ),
+        subtitle: Some("Kaplan–Meier curve of each arm, set apart by a hair. Dot: its last runs end without the target.".into()),
         x: x.clipped((from, 1.03 * end)),
         y: Axis::linear("share of runs not there yet").clipped((-0.04, 1.04)),
         panels: targets.iter().map(panel).collect(),
