@@ -69,6 +69,11 @@ bench-peers *args: _build
     cargo build --release --quiet --workspace --example step
     python3 pipeline/engine/benches/peers/compare.py --out docs/benchmarks.md "$@"
 
+# Compare making tables from many steps with pandas, plain SQL and MLflow: writes its section of docs/benchmarks.md
+bench-tables *args:
+    cargo build --release --quiet --workspace --example fill --example tables
+    python3 pipeline/analysis/benches/tables.py "$@"
+
 # Formatting, lints, documentation
 check:
     cargo fmt --all --check

@@ -11,6 +11,7 @@
     reason = "hand-made rows for tests"
 )]
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
 use serde_json::{Value, json};
@@ -108,20 +109,25 @@ impl Fixture {
         self.sum_up();
     }
 
-    /// As loading does: the steps of runs with a result.
+    /// As loading does: the steps of runs with a result, in order.
     fn sum_up(&mut self) {
-        let kept: Vec<usize> = (0..self.rows.run.len())
-            .filter(|i| self.data.runs[self.rows.run[*i] as usize].outcome.is_some_and(Outcome::is_result))
+        let rows = &self.rows;
+        let mut kept: Vec<usize> = (0..rows.run.len())
+            .filter(|i| self.data.runs[rows.run[*i] as usize].outcome.is_some_and(Outcome::is_result))
             .collect();
-        let columns = LossColumns {
-            run: kept.iter().map(|i| self.rows.run[*i]).collect(),
-            step: kept.iter().map(|i| self.rows.step[*i] as u32).collect(),
-            epoch: kept.iter().map(|i| self.rows.epoch[*i] as u32).collect(),
-            examples: kept.iter().map(|i| self.rows.examples[*i]).collect(),
-            loss: kept.iter().map(|i| self.rows.loss[*i]).collect(),
-            accuracy: kept.iter().map(|i| self.rows.accuracy[*i]).collect(),
-        };
-        self.data.steps = Steps::of(&columns).unwrap();
+        kept.sort_by_key(|i| (rows.run[*i], rows.step[*i]));
+        let mut of_runs: BTreeMap<u32, LossColumns> = BTreeMap::new();
+        for (at, &i) in kept.iter().enumerate() {
+            let columns = of_runs.entry(rows.run[i]).or_default();
+            if at > 0 && rows.run[kept[at - 1]] == rows.run[i] && rows.epoch[kept[at - 1]] < rows.epoch[i] {
+                columns.before_last_epoch = rows.step[kept[at - 1]] as u32;
+            }
+            columns.step.push(rows.step[i] as u32);
+            columns.examples.push(rows.examples[i]);
+            columns.loss.push(rows.loss[i]);
+            columns.accuracy.push(rows.accuracy[i]);
+        }
+        self.data.steps = Steps::of(of_runs).unwrap();
     }
 
     pub fn step(&mut self, run: u32, step: u64, epoch: u64, examples: u64, loss: f64) {

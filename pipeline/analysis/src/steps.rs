@@ -1,8 +1,10 @@
-//! Ten million steps, summed up run by run: read in pieces, each piece aggregated by polars and forgotten.
+//! Ten million steps, summed up run by run: each run is read in columns, aggregated by polars and forgotten.
 //! Made when a study is loaded; curves, tables and the diagnosis read it. It knows nothing of arms.
+//!
+//! A run is small enough for a processor's cache, and its steps come in order: what belongs together lies together, so slices of
+//! columns do what grouping would, and every sum has one order, whichever thread makes it.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::*;
@@ -10,13 +12,14 @@ use tracker::Reader;
 use tracker::read::{LossColumns, RunRecord};
 
 use crate::error::Error;
-use crate::frame::{floats, whole};
 use crate::number::real;
 
 /// Equal parts that the longest run of a study is divided into, by examples seen; and each run, by its own steps.
 pub const BINS: u64 = 60;
-/// Steps that are in memory at a time, for each thread that reads.
-const PIECE: u64 = 500_000;
+/// Steps for which another thread is worth its start.
+const WORTH_A_THREAD: u64 = 10_000;
+/// More threads than this would wait for each other: the file has one lock for its pages in memory.
+const MOST_THREADS: usize = 8;
 
 /// What the steps of a study's runs come to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +30,8 @@ pub struct Steps {
     pub bins: DataFrame,
     /// Of each run: the mean step and the mean loss of equal parts of its steps, in order; parts whose losses are not finite are left out.
     pub parts: BTreeMap<u32, Vec<(f64, f64)>>,
+    /// The first step of each run whose loss is below the bound that was given to [`Steps::load_below`]. Runs that never were have none.
+    pub below: BTreeMap<u32, u64>,
     /// All steps that were read.
     pub count: usize,
 }
@@ -55,182 +60,186 @@ pub struct RunSteps {
 }
 
 impl Steps {
-    /// Reads the steps of all runs that have a result, on two threads.
+    /// Reads the steps of all runs that have a result, on as many threads as there are cores.
     ///
     /// # Errors
     /// When the database can't be read.
     pub fn load(reader: &Reader, runs: &[RunRecord]) -> Result<Self, Error> {
-        let wanted: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].outcome.is_some_and(spec::record::Outcome::is_result)).collect();
-        let longest = longest(reader, runs, &wanted)?;
-        let pieces = pieces(runs, &wanted);
-        let next = AtomicUsize::new(0);
-        // Each thread takes the next piece until none is left; what they made is put together in the order of the pieces.
-        let work = |reader: &Reader| -> Result<Vec<(usize, Piece)>, Error> {
-            let mut made = vec![];
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(piece) = pieces.get(place) else { return Ok(made) };
-                made.push((place, Piece::of(&reader.losses(runs, piece.clone())?, longest)?));
-            }
-        };
-        let mut made = if pieces.len() < 2 {
-            work(reader)?
-        } else {
-            std::thread::scope(|scope| {
-                let another = reader.another()?;
-                let other = scope.spawn({
-                    let work = &work;
-                    move || work(&another)
-                });
-                let ours = work(reader);
-                let theirs = other.join().map_err(|_| Error::Thread)?;
-                Ok::<_, Error>([ours?, theirs?].concat())
-            })?
-        };
-        made.sort_by_key(|(place, _)| *place);
-        Steps::together(made.into_iter().map(|(_, piece)| piece))
+        Self::load_below(reader, runs, f64::NEG_INFINITY)
     }
 
-    /// From rows in any order.
+    /// The same; finds where the loss of each run is first below a bound, too.
     ///
     /// # Errors
-    /// When a data frame query fails.
-    pub fn of(columns: &LossColumns) -> Result<Self, Error> {
-        let longest = columns.examples.iter().copied().max().unwrap_or(1);
-        Steps::together([Piece::of(columns, longest)?])
+    /// When the database can't be read.
+    pub fn load_below(reader: &Reader, runs: &[RunRecord], bound: f64) -> Result<Self, Error> {
+        let steps: u64 = runs.iter().map(|run| run.steps).sum();
+        let useful = usize::try_from(steps / WORTH_A_THREAD).unwrap_or(usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::load_on(cores.min(MOST_THREADS).min(useful), reader, runs, bound)
     }
 
-    fn together(pieces: impl IntoIterator<Item = Piece>) -> Result<Self, Error> {
+    fn load_on(threads: usize, reader: &Reader, runs: &[RunRecord], bound: f64) -> Result<Self, Error> {
+        let wanted: Vec<(usize, &RunRecord)> =
+            runs.iter().enumerate().filter(|(_, run)| run.outcome.is_some_and(spec::record::Outcome::is_result)).collect();
+        let longest = longest(reader, &wanted)?;
+        let next = AtomicUsize::new(0);
+        // Each thread takes the next run until none is left.
+        let work = |reader: &Reader| -> Result<Vec<(u32, OneRun)>, Error> {
+            let mut made = vec![];
+            while let Some((place, run)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let columns = reader.losses(run)?;
+                if !columns.step.is_empty() {
+                    made.push((number(*place), OneRun::of(columns, longest, bound)?));
+                }
+            }
+            Ok(made)
+        };
+        let made = std::thread::scope(|scope| {
+            let others = (1..threads).map(|_| {
+                let another = reader.another()?;
+                let work = &work;
+                Ok(scope.spawn(move || work(&another)))
+            });
+            let others = others.collect::<Result<Vec<_>, Error>>()?;
+            let mut made = work(reader)?;
+            for other in others {
+                made.extend(other.join().map_err(|_| Error::Thread)??);
+            }
+            Ok::<_, Error>(made)
+        })?;
+        Steps::together(made.into_iter().collect())
+    }
+
+    /// From the steps of each run, in order.
+    ///
+    /// # Errors
+    /// When a query on a column fails.
+    pub fn of(runs: BTreeMap<u32, LossColumns>) -> Result<Self, Error> {
+        let longest = runs.values().flat_map(|columns| columns.examples.last()).copied().max().unwrap_or(1);
+        let made = runs.into_iter().map(|(run, columns)| Ok((run, OneRun::of(columns, longest, f64::NEG_INFINITY)?)));
+        Steps::together(made.collect::<Result<_, Error>>()?)
+    }
+
+    fn together(runs: BTreeMap<u32, OneRun>) -> Result<Self, Error> {
         let mut steps = Steps::default();
-        for piece in pieces {
-            steps.count += piece.count;
-            steps.runs.extend(piece.runs);
-            steps.parts.extend(piece.parts);
-            if steps.bins.width() == 0 {
-                steps.bins = piece.bins;
-            } else {
-                steps.bins.vstack_mut(&piece.bins)?;
+        let (mut run, mut bin, mut examples, mut loss) = (vec![], vec![], vec![], vec![]);
+        for (place, of) in runs {
+            steps.count += usize::try_from(of.sums.steps).unwrap_or(usize::MAX);
+            steps.runs.insert(place, of.sums);
+            steps.below.extend(of.below.map(|step| (place, step)));
+            if !of.parts.is_empty() {
+                steps.parts.insert(place, of.parts.into_iter().map(|part| (part.x, part.loss)).collect());
+            }
+            for of_bin in of.bins {
+                run.push(place);
+                bin.push(of_bin.place);
+                examples.push(of_bin.x);
+                loss.push(of_bin.loss);
             }
         }
+        steps.bins = df!("run" => run, "bin" => bin, "examples" => examples, "loss" => loss)?;
         Ok(steps)
     }
 }
 
 /// The most examples that any of the runs has seen.
-fn longest(reader: &Reader, runs: &[RunRecord], wanted: &[usize]) -> Result<u64, Error> {
-    let runs: Vec<&RunRecord> = wanted.iter().map(|i| &runs[*i]).collect();
+fn longest(reader: &Reader, wanted: &[(usize, &RunRecord)]) -> Result<u64, Error> {
+    let runs: Vec<&RunRecord> = wanted.iter().map(|(_, run)| *run).collect();
     Ok(reader.examples(&runs)?.into_iter().max().unwrap_or(1))
 }
 
-/// Neighbouring runs that together have about [`PIECE`] steps. Runs without a result may lie between them; what they have logged is
-/// not read.
-fn pieces(runs: &[RunRecord], wanted: &[usize]) -> Vec<Range<usize>> {
-    let mut pieces: Vec<Range<usize>> = vec![];
-    let mut size = 0;
-    for &place in wanted {
-        match pieces.last_mut() {
-            Some(piece) if piece.end == place && size + runs[place].steps <= PIECE => {
-                piece.end = place + 1;
-                size += runs[place].steps;
-            }
-            _ => {
-                pieces.push(place..place + 1);
-                size = runs[place].steps;
-            }
-        }
-    }
-    pieces
+/// The steps of a run, aggregated.
+struct OneRun {
+    sums: RunSteps,
+    bins: Vec<Mean>,
+    parts: Vec<Mean>,
+    below: Option<u64>,
 }
 
-/// The steps of some runs, aggregated.
-#[derive(Clone)]
-struct Piece {
-    count: usize,
-    runs: Vec<(u32, RunSteps)>,
-    bins: DataFrame,
-    parts: BTreeMap<u32, Vec<(f64, f64)>>,
+/// Means over neighbouring steps.
+struct Mean {
+    /// Of the bin or part, from 0.
+    place: u64,
+    /// Examples seen, or the step.
+    x: f64,
+    loss: f64,
 }
 
-impl Piece {
-    fn of(columns: &LossColumns, longest: u64) -> Result<Self, Error> {
-        let frame = df!(
-            "run" => &columns.run, "step" => &columns.step, "epoch" => &columns.epoch, "examples" => &columns.examples,
-            "loss" => &columns.loss, "accuracy" => &columns.accuracy
-        )?;
-        // Sums add up in one order, whatever the order of the rows.
-        let rows = frame.sort(["run", "step"], SortMultipleOptions::default())?.lazy();
-        let is_finite = || col("loss").is_finite();
-        let finite = || col("loss").filter(is_finite());
-        let difference = || finite() - finite().shift(lit(1));
-        let runs = rows
-            .clone()
-            .group_by([col("run")])
-            .agg([
-                len().alias("steps"),
-                col("examples").first().alias("first_batch"),
-                col("examples").last().alias("examples"),
-                finite().last().alias("last_loss"),
-                finite().mean().alias("mean"),
-                col("loss").mean().alias("mean_loss"),
-                col("loss").filter(col("epoch").eq(col("epoch").max())).mean().alias("last_epoch_loss"),
-                col("accuracy").mean().alias("mean_accuracy"),
-                difference().gt(lit(0.0)).sum().alias("rises"),
-                (difference() * difference()).sum().alias("squares"),
-                finite().len().alias("finite"),
-                col("step").filter(is_finite().not()).first().alias("first_bad"),
-            ])
-            .sort(["run"], SortMultipleOptions::default())
-            .collect()?;
-        // The casts drop the fraction.
-        let bin = (col("examples") - lit(1u64)) * lit(BINS) / lit(longest.max(1));
-        let step = || col("step").cast(DataType::UInt64);
-        let part = (step() - lit(1u64)) * lit(BINS) / step().max().over([col("run")])?;
-        let within = |key: Expr, name: &str, x: &str| {
-            rows.clone()
-                .with_column(key.cast(DataType::UInt64).alias(name))
-                .filter(is_finite())
-                .group_by([col("run"), col(name)])
-                .agg([col(x).cast(DataType::Float64).mean(), col("loss").mean()])
-                .sort(["run", name], SortMultipleOptions::default())
-                .collect()
+impl OneRun {
+    /// The columns are not empty.
+    fn of(columns: LossColumns, longest: u64, bound: f64) -> Result<Self, Error> {
+        let LossColumns { step, examples, loss, accuracy, before_last_epoch } = columns;
+        let (count, steps) = (step.len(), step.last().copied().map_or(0, u64::from));
+        let first_bad = loss.iter().position(|loss| !loss.is_finite()).map(|at| u64::from(step[at]));
+        let below = loss.iter().position(|loss| *loss < bound).map(|at| u64::from(step[at]));
+        let (first_batch, last_examples) = (examples[0], examples[count - 1]);
+        let last_epoch = step.partition_point(|step| *step <= before_last_epoch);
+        let (all_losses, accuracy) = (floats(loss), floats(accuracy));
+        // Neighbours are neighbours among the steps whose losses are finite.
+        let (step, examples, loss) = if first_bad.is_none() {
+            (step, examples, all_losses.clone())
+        } else {
+            let finite = all_losses.is_finite();
+            let kept = |at: &usize| finite.get(*at) == Some(true);
+            let kept: Vec<usize> = (0..count).filter(kept).collect();
+            (kept.iter().map(|at| step[*at]).collect(), kept.iter().map(|at| examples[*at]).collect(), all_losses.filter(&finite)?)
         };
-        let (bins, parts) = (within(bin, "bin", "examples")?, within(part, "part", "step")?);
-        let (run, step, loss) = (whole(&parts, "run")?, floats(&parts, "step")?, floats(&parts, "loss")?);
-        let mut of_runs: BTreeMap<u32, Vec<(f64, f64)>> = BTreeMap::new();
-        for i in 0..run.len() {
-            of_runs.entry(place(run[i])).or_default().push((step[i], loss[i]));
-        }
-        Ok(Piece { count: columns.run.len(), runs: RunSteps::read(&runs)?, bins, parts: of_runs })
-    }
-}
-
-impl RunSteps {
-    fn read(frame: &DataFrame) -> Result<Vec<(u32, Self)>, Error> {
-        let (number, count) = (|name: &str| floats(frame, name), |name: &str| whole(frame, name));
-        let (run, steps, first_batch, examples) = (count("run")?, count("steps")?, count("first_batch")?, count("examples")?);
-        let (last_loss, mean, mean_loss) = (number("last_loss")?, number("mean")?, number("mean_loss")?);
-        let (last_epoch_loss, mean_accuracy) = (number("last_epoch_loss")?, number("mean_accuracy")?);
-        let (rises, squares, finite, first_bad) = (number("rises")?, number("squares")?, count("finite")?, count("first_bad")?);
-        let of = |i: usize| {
-            let pairs = if finite[i] > 1 { real(finite[i] - 1) } else { f64::NAN };
-            let steps = RunSteps {
-                steps: steps[i],
-                first_batch: first_batch[i],
-                examples: examples[i],
-                last_loss: last_loss[i],
-                mean_loss: if mean_loss[i].is_finite() { mean_loss[i] } else { f64::NAN },
-                last_epoch_loss: if last_epoch_loss[i].is_finite() { last_epoch_loss[i] } else { f64::NAN },
-                mean_accuracy: mean_accuracy[i],
-                rises: rises[i] / pairs,
-                noise: (squares[i] / pairs / 2.0).sqrt() / mean[i],
-                first_bad: Some(first_bad[i]).filter(|step| *step > 0),
-            };
-            (place(run[i]), steps)
+        let pairs = loss.len().saturating_sub(1);
+        let differences = &loss.slice(1, pairs) - &loss.slice(0, pairs);
+        let rises = differences.gt(0.0).sum().unwrap_or(0);
+        let squares = (&differences * &differences).sum().unwrap_or(0.0);
+        let pairs = if pairs > 0 { real(pairs as u64) } else { f64::NAN };
+        let or_nan = |mean: Option<f64>| mean.filter(|mean| mean.is_finite()).unwrap_or(f64::NAN);
+        let mean = or_nan(loss.mean());
+        let sums = RunSteps {
+            steps: count as u64,
+            first_batch,
+            examples: last_examples,
+            last_loss: loss.last().unwrap_or(f64::NAN),
+            mean_loss: or_nan(all_losses.mean()),
+            last_epoch_loss: or_nan(slice(&all_losses, last_epoch, count).mean()),
+            mean_accuracy: accuracy.mean().unwrap_or(f64::NAN),
+            rises: f64::from(rises) / pairs,
+            noise: (squares / pairs / 2.0).sqrt() / mean,
+            first_bad,
         };
-        Ok((0..run.len()).map(of).collect())
+        let bins = means(&UInt64Chunked::from_vec(PlSmallStr::EMPTY, examples.clone()), &loss, |bin| {
+            let start = 1 + (bin * longest).div_ceil(BINS);
+            examples.partition_point(|seen| *seen < start)
+        });
+        let parts = means(&UInt32Chunked::from_vec(PlSmallStr::EMPTY, step.clone()), &loss, |part| {
+            let start = 1 + (part * steps).div_ceil(BINS);
+            step.partition_point(|step| u64::from(*step) < start)
+        });
+        Ok(OneRun { sums, bins, parts, below })
     }
 }
 
-fn place(run: u64) -> u32 {
-    u32::try_from(run).unwrap_or(u32::MAX)
+/// Of each of [`BINS`] intervals that has any step; `start` tells where an interval starts in the columns.
+fn means<T: PolarsNumericType>(x: &ChunkedArray<T>, loss: &Float64Chunked, start: impl Fn(u64) -> usize) -> Vec<Mean>
+where
+    ChunkedArray<T>: ChunkAgg<T::Native>,
+{
+    let starts: Vec<usize> = (0..=BINS).map(start).collect();
+    let mean = |(place, ends): (u64, &[usize])| {
+        let (from, to) = (ends[0], ends[1]);
+        Some(Mean { place, x: slice(x, from, to).mean()?, loss: slice(loss, from, to).mean()? })
+    };
+    (0..).zip(starts.windows(2)).filter_map(mean).collect()
 }
+
+fn slice<T: PolarsNumericType>(column: &ChunkedArray<T>, from: usize, to: usize) -> ChunkedArray<T> {
+    column.slice(i64::try_from(from).unwrap_or(i64::MAX), to.saturating_sub(from))
+}
+
+fn floats(values: Vec<f64>) -> Float64Chunked {
+    Float64Chunked::from_vec(PlSmallStr::EMPTY, values)
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! Reading results back as typed columns.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use spec::analysis::Settings;
 use spec::record::{LayerFacts, Measurement, Outcome, Picture};
@@ -86,15 +86,29 @@ pub struct StepColumns {
     pub elapsed_ms: Vec<f64>,
 }
 
-/// What curves and statistics need of steps; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
+/// What curves and statistics need of the steps of one run, in order. NaN stands for NaN.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LossColumns {
-    pub run: Vec<u32>,
     pub step: Vec<u32>,
-    pub epoch: Vec<u32>,
     pub examples: Vec<u64>,
     pub loss: Vec<f64>,
     pub accuracy: Vec<f64>,
+    /// The last step of the last epoch but one; 0 if there is none.
+    pub before_last_epoch: u32,
+}
+
+impl LossColumns {
+    /// Room for some steps, so that columns do not move while they grow. A record that promises very many is not believed.
+    fn with_capacity(steps: usize) -> Self {
+        let steps = steps.min(1 << 20);
+        LossColumns {
+            step: Vec::with_capacity(steps),
+            examples: Vec::with_capacity(steps),
+            loss: Vec::with_capacity(steps),
+            accuracy: Vec::with_capacity(steps),
+            before_last_epoch: 0,
+        }
+    }
 }
 
 /// Evaluations of the runs of a study; `run` indexes the list that [`Reader::runs`] returns. NaN stands for NaN.
@@ -253,30 +267,41 @@ impl Reader {
         Ok(out)
     }
 
-    /// What curves and statistics need of every logged step of some of the runs, run by run, in order. `run` counts on from the
-    /// first of `places`.
+    /// What curves and statistics need of every logged step of a run, in order.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn losses(&self, runs: &[RunRecord], places: Range<usize>) -> Result<LossColumns, Error> {
-        let mut out = LossColumns::default();
-        let mut statement = self.connection.prepare(
-            "SELECT step, epoch, examples, loss, accuracy FROM step_log
+    pub fn losses(&self, run: &RunRecord) -> Result<LossColumns, Error> {
+        let mut out = LossColumns::with_capacity(usize::try_from(run.steps).unwrap_or(0));
+        out.before_last_epoch = self.before_last_epoch(run)?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT step, examples, loss, accuracy FROM step_log
              WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY step",
         )?;
-        for place in places {
-            let Some(run) = runs.get(place) else { continue };
-            let mut rows = statement.query([&run.id])?;
-            while let Some(r) = rows.next()? {
-                out.run.push(u32::try_from(place).unwrap_or(u32::MAX));
-                out.step.push(r.get(0)?);
-                out.epoch.push(r.get(1)?);
-                out.examples.push(r.get(2)?);
-                out.loss.push(nan(r, 3)?);
-                out.accuracy.push(nan(r, 4)?);
-            }
+        let mut rows = statement.query([&run.id])?;
+        while let Some(r) = rows.next()? {
+            out.step.push(whole(r, 0)?);
+            out.examples.push(whole(r, 1)?);
+            out.loss.push(real(r, 2)?);
+            out.accuracy.push(real(r, 3)?);
         }
         Ok(out)
+    }
+
+    /// The last step of the last epoch but one, or 0. The other steps' epochs are not read: every column of every row counts.
+    fn before_last_epoch(&self, run: &RunRecord) -> Result<u32, Error> {
+        let mut statement = self.connection.prepare_cached(
+            "WITH these AS (SELECT key FROM run WHERE id = ?), last AS (
+                 SELECT epoch FROM step_log WHERE run_key = (SELECT key FROM these) ORDER BY step DESC LIMIT 1
+             ), first AS (
+                 SELECT epoch FROM step_log WHERE run_key = (SELECT key FROM these) ORDER BY step LIMIT 1
+             )
+             SELECT CASE WHEN (SELECT epoch FROM first) < (SELECT epoch FROM last) THEN (
+                 SELECT step FROM step_log WHERE run_key = (SELECT key FROM these) AND epoch < (SELECT epoch FROM last)
+                 ORDER BY step DESC LIMIT 1
+             ) ELSE 0 END",
+        )?;
+        Ok(statement.query_row([&run.id], |r| r.get(0))?)
     }
 
     /// Examples that each of the given runs has seen.
@@ -444,4 +469,21 @@ fn metric(row: &Row<'_>, i: usize) -> rusqlite::Result<Metric> {
 /// NULL is how SQLite keeps NaN.
 fn nan(row: &Row<'_>, i: usize) -> rusqlite::Result<f64> {
     Ok(row.get::<_, Option<f64>>(i)?.unwrap_or(f64::NAN))
+}
+
+/// As [`nan`], for columns of millions of rows: looks at the value once.
+fn real(row: &Row<'_>, i: usize) -> rusqlite::Result<f64> {
+    match row.get_ref(i)? {
+        ValueRef::Real(value) => Ok(value),
+        ValueRef::Null => Ok(f64::NAN),
+        other => Err(rusqlite::Error::InvalidColumnType(i, String::new(), other.data_type())),
+    }
+}
+
+/// A whole number, looked at once, too.
+fn whole<T: TryFrom<i64>>(row: &Row<'_>, i: usize) -> rusqlite::Result<T> {
+    match row.get_ref(i)? {
+        ValueRef::Integer(value) => T::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(i, value)),
+        other => Err(rusqlite::Error::InvalidColumnType(i, String::new(), other.data_type())),
+    }
 }

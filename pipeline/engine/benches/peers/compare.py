@@ -92,6 +92,9 @@ GRID_BATCH = 64
 # Mode: framework, processes, threads of each.
 GRID_PEERS = {f"{peer}:{n}": (peer, n, 2 // n) for peer in PEERS for n in (1, 2)}
 
+# The section of the page that another program writes: analysis/benches/tables.py.
+KEPT = "## Tables of many steps"
+
 # A measurement during which other programs take more than this share of the cores is repeated, but not for ever.
 QUIET = 0.1
 ATTEMPTS = 3
@@ -498,6 +501,22 @@ def document(samples, facts, args):
     return "\n\n".join(parts) + "\n"
 
 
+def kept(page):
+    """The section of another program that a page has, from its heading to the next; nothing if it has none."""
+    if KEPT not in page:
+        return ""
+    start = page.index(KEPT)
+    end = page.find("\n## ", start)
+    return page[start : end + 1 if end >= 0 else len(page)].rstrip() + "\n"
+
+
+def keeping(page, section):
+    """A page with the other program's section, which stands at its end."""
+    if kept(page):
+        page = page.replace(kept(page).rstrip(), "").rstrip() + "\n"
+    return f"{page}\n{section}" if section else page
+
+
 def raw(samples, facts, args):
     rows = [
         {"workload": workload, "mode": mode, "median": median(samples, workload, mode), "samples": of_mode}
@@ -557,7 +576,8 @@ def main():
     text = document(samples, facts, args)
     if args.out or not args.only:
         out = Path(args.out or ROOT / "docs" / "benchmarks.md")
-        out.write_text(text)
+        old = out.read_text() if out.exists() else ""
+        out.write_text(keeping(text, kept(old)))
         print(f"wrote {out}", file=sys.stderr)
     else:
         print(text, end="")
