@@ -171,6 +171,10 @@ pub struct Report {
     #[arg(long)]
     pub check: bool,
 
+    /// Write each figure as PNG, too
+    #[arg(long, conflicts_with = "check")]
+    pub png: bool,
+
     /// Print the query and the runs behind a table or figure (learning_rate/arms), or behind all of a study; write nothing
     #[arg(long, value_name = "STUDY[/NAME]", conflicts_with_all = ["studies", "check"])]
     pub trace: Option<String>,

@@ -18,6 +18,7 @@ use crate::args::{Plan, Query, Report};
 use crate::error::Expected;
 use crate::output::{self, duration};
 use crate::plan::{Action, Planned};
+use crate::png::Renderer;
 
 pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     let planned = Planned::new(db, &args.selection)?;
@@ -129,6 +130,12 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     reports.write(&args.out).context("writing the reports")?;
+    if args.png {
+        let renderer = Renderer::new()?;
+        for (name, svg) in reports.files.iter().filter(|(name, _)| name.ends_with(".svg")) {
+            renderer.write(svg, &args.out.join(name).with_extension("png"))?;
+        }
+    }
     for study in reports.studies.iter().filter(|s| !quiet && (args.studies.is_empty() || args.studies.contains(&s.name))) {
         output::tell(&summary_line(study, &args.out));
     }

@@ -10,6 +10,7 @@ mod find_lr;
 mod grids;
 mod output;
 mod plan;
+mod png;
 mod signals;
 mod summary;
 mod sweep;

@@ -8,7 +8,7 @@ use crate::results::State;
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let metric = a.metric();
-    if a.arms.iter().all(|arm| arm.with_result() == 0) || a.is_check() {
+    if a.arms.iter().all(|arm| arm.with_result() == 0) || a.is_check() || a.mixes_surfaces() {
         return None;
     }
     let grouped = a.layout.groups.len() > 1;

@@ -11,7 +11,8 @@ const WIDE: f64 = 10.0;
 
 pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
     let (layout, metric) = (&a.layout, a.metric());
-    let name = layout.axis.as_ref()?;
+    // Heights of different surfaces don't share an axis.
+    let name = layout.axis.as_ref().filter(|_| !a.mixes_surfaces())?;
     let (low, high) = (layout.values.first()?, layout.values.last()?);
     if a.arms.iter().all(|arm| arm.with_result() == 0) || a.is_check() {
         return None;
