@@ -106,7 +106,7 @@ impl Comparisons {
             _ => b.is_some().cmp(&a.is_some()),
         });
         let mut candidates: Vec<Candidate> = candidates.into_iter().map(|(_, candidate)| candidate).collect();
-        let metric = compared(deciding, candidates.iter().filter_map(|candidate| arms.get(candidate.chosen?)));
+        let metric = compared(deciding, &candidates.iter().filter_map(|candidate| arms.get(candidate.chosen?)).collect::<Vec<_>>());
         for candidate in &mut candidates {
             let Some(arm) = candidate.chosen.and_then(|arm| arms.get(arm)) else { continue };
             candidate.values = arm.runs.iter().filter_map(|run| Some((run.record.seed, run.last(metric)?))).collect();
@@ -161,9 +161,9 @@ fn groups(data: &StudyData, arms: &[ArmResult<'_>]) -> Vec<(String, Vec<usize>)>
 }
 
 /// The test metric of the same quantity, if every chosen arm has it for all its runs; else the deciding one.
-fn compared<'a>(deciding: Metric, chosen: impl Iterator<Item = &'a ArmResult<'a>> + Clone) -> Metric {
+fn compared(deciding: Metric, chosen: &[&ArmResult<'_>]) -> Metric {
     let test = Metric { split: Split::Test, ..deciding };
-    if chosen.clone().next().is_some() && chosen.clone().all(|arm| arm.is_whole(test)) { test } else { deciding }
+    if !chosen.is_empty() && chosen.iter().all(|arm| arm.is_whole(test)) { test } else { deciding }
 }
 
 fn pairs(candidates: &[Candidate], metric: Metric, margin: f64) -> Vec<Pair> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::analysis::THRESHOLDS;
+use crate::analysis::{THRESHOLDS, Threshold};
 use crate::metric::{Metric, Split};
 use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
 
@@ -39,13 +39,6 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
         .iter()
         .map(|m| ((*m).to_owned(), json!({ "anyOf": [{ "type": "number" }, { "type": "array", "items": { "type": "number" } }] })))
         .collect();
-    let thresholds: Map<String, Json> = THRESHOLDS
-        .iter()
-        .map(|t| {
-            let number = json!({ "type": "number", "minimum": t.least, "maximum": t.most, "default": t.default, "description": t.doc });
-            (t.name.to_owned(), number)
-        })
-        .collect();
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Experiment grid",
@@ -65,17 +58,7 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
                     "targets": { "type": "object", "properties": targets, "additionalProperties": false, "description": "thresholds for time to target" }
                 }
             },
-            "analysis": {
-                "type": "object",
-                "description": "how arms are compared and runs judged; changes no run",
-                "additionalProperties": false,
-                "properties": {
-                    "compare": { "description": "axes whose values are compared, each at the best arm that the other axes have for it; unless given, all arms are compared", "anyOf": [name, names] },
-                    "margin": { "type": "number", "exclusiveMinimum": 0, "description": "differences of the deciding metric up to this are of no consequence" },
-                    "order": { "type": "integer", "minimum": 0, "description": "place among the studies of a write-up" },
-                    "diagnosis": { "type": "object", "properties": thresholds, "additionalProperties": false, "description": "thresholds of the diagnosis" }
-                }
-            },
+            "analysis": analysis(&name, &names),
             "base": { "$ref": "#/$defs/settings", "description": "the configuration that every run starts from" },
             "grid": { "$ref": "#/$defs/axes", "description": "axes; every combination is an arm" },
             "zip": { "type": "array", "items": { "$ref": "#/$defs/axes" }, "description": "axes of one length that move together" },
@@ -120,6 +103,26 @@ pub fn json_schema(vocabulary: &Vocabulary) -> String {
         }
     });
     format!("{schema:#}\n")
+}
+
+/// `[analysis]`.
+fn analysis(name: &Json, names: &Json) -> Json {
+    let threshold = |t: &Threshold| {
+        let number = json!({ "type": "number", "minimum": t.least, "maximum": t.most, "default": t.default, "description": t.doc });
+        (t.name.to_owned(), number)
+    };
+    let thresholds: Map<String, Json> = THRESHOLDS.iter().map(threshold).collect();
+    json!({
+        "type": "object",
+        "description": "how arms are compared and runs judged; changes no run",
+        "additionalProperties": false,
+        "properties": {
+            "compare": { "description": "axes whose values are compared, each at the best arm that the other axes have for it; unless given, all arms are compared", "anyOf": [name, names] },
+            "margin": { "type": "number", "exclusiveMinimum": 0, "description": "differences of the deciding metric up to this are of no consequence" },
+            "order": { "type": "integer", "minimum": 0, "description": "place among the studies of a write-up" },
+            "diagnosis": { "type": "object", "properties": thresholds, "additionalProperties": false, "description": "thresholds of the diagnosis" }
+        }
+    })
 }
 
 /// `{ name = …, hidden = …, blocks = { inception = { reduce = … } } }`: what there is depends on the model's file.

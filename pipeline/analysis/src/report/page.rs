@@ -38,13 +38,13 @@ pub(super) fn make(a: &Analysis<'_>) -> Result<Made, Error> {
     for plot in &plots {
         files.insert(format!("{}.svg", plot.name), plot.svg.clone().into_bytes());
     }
-    files.insert("report.md".into(), page(a, &answer, &tables, &plots)?.into_bytes());
+    files.insert("report.md".into(), page(a, &answer, &tables, &plots).into_bytes());
     let section = index::section(&study.name, &study.question, &answer, &tables, &plots);
     Ok(Made { files, section, web: web::study(a, &answer, &tables, &plots) })
 }
 
 /// `report.md`.
-fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> Result<String, Error> {
+fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> String {
     let mut text = String::new();
     let study = &a.data.study;
     let _ = writeln!(text, "# {}\n\n{}\n", escape(&study.name), paragraph(&study.question));
@@ -53,7 +53,7 @@ fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> 
     }
     let _ = writeln!(text, "**Answer.** {}\n", answer.text);
     let _ = writeln!(text, "{}\n\n{}## What the data say\n", state(a), setup::of(a));
-    for finding in findings::of(a)? {
+    for finding in findings::of(a) {
         let _ = writeln!(text, "- {finding}");
     }
     text.push_str(&findings::checks::worked(a));
@@ -81,7 +81,7 @@ fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> 
         tables.iter().filter(|table| !table.in_page).map(|table| format!("[{}.csv]({}.csv)", table.name, table.name)).collect();
     let _ = writeln!(text, "\nFor programs to read: {}.", listed(&others));
     let _ = write!(text, "\n## How this was made\n\n{}", provenance::of(a));
-    Ok(text)
+    text
 }
 
 /// Arms, seeds and how the runs ended, in a line.

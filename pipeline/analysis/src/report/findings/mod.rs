@@ -12,17 +12,16 @@ mod targets;
 mod tests;
 
 use crate::Analysis;
-use crate::error::Error;
 use crate::number::count;
 use crate::results::State;
 use crate::table::escape;
 
 /// One sentence or a few for each finding.
-pub(super) fn of(a: &Analysis<'_>) -> Result<Vec<String>, Error> {
+pub(super) fn of(a: &Analysis<'_>) -> Vec<String> {
     let mut findings = vec![];
     if a.is_check() {
         findings.extend(checks::finding(a));
-        return Ok(findings);
+        return findings;
     }
     findings.push(if a.mixes_surfaces() {
         "No arm is called best: heights of different surfaces say nothing about each other.".into()
@@ -38,7 +37,7 @@ pub(super) fn of(a: &Analysis<'_>) -> Result<Vec<String>, Error> {
         findings.extend(targets::findings(a));
     }
     findings.extend(along_axis::findings(a));
-    Ok(findings)
+    findings
 }
 
 fn diverged(a: &Analysis<'_>) -> Option<String> {

@@ -20,7 +20,7 @@ fn along_lr(arms: &[(f64, &[f64])]) -> Fixture {
 }
 
 fn findings(data: &Fixture) -> String {
-    super::of(&Analysis::of(data).unwrap()).unwrap().join("\n")
+    super::of(&Analysis::of(data).unwrap()).join("\n")
 }
 
 #[track_caller]

@@ -6,6 +6,7 @@ use spec::{Metric, Quantity, Split};
 
 use crate::Analysis;
 use crate::curves::Point;
+use crate::diagnosis::Condition;
 use crate::plot::Plot;
 use crate::report::answer::Answer;
 use crate::results::State;
@@ -45,7 +46,7 @@ pub(super) fn study(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: 
                 "label": arm.label,
                 "values": arm.axes.iter().map(|value| value.as_ref().map(|v| crate::layout::value_text(Some(v)))).collect::<Vec<_>>(),
                 "finished": arm.count(State::Finished), "runs": arm.runs.len(), "diverged": arm.count(State::Diverged),
-                "best": best == Some(i), "condition": a.judgement.condition(i).map(|condition| condition.name()),
+                "best": best == Some(i), "condition": a.judgement.condition(i).map(Condition::name),
             })
         })
         .collect();
