@@ -112,9 +112,8 @@ impl Fixture {
     /// As loading does: the steps of runs with a result, in order.
     fn sum_up(&mut self) {
         let rows = &self.rows;
-        let mut kept: Vec<usize> = (0..rows.run.len())
-            .filter(|i| self.data.runs[rows.run[*i] as usize].outcome.is_some_and(Outcome::is_result))
-            .collect();
+        let mut kept: Vec<usize> =
+            (0..rows.run.len()).filter(|i| self.data.runs[rows.run[*i] as usize].outcome.is_some_and(Outcome::is_result)).collect();
         kept.sort_by_key(|i| (rows.run[*i], rows.step[*i]));
         let mut of_runs: BTreeMap<u32, LossColumns> = BTreeMap::new();
         for (at, &i) in kept.iter().enumerate() {

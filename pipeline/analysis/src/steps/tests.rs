@@ -57,8 +57,7 @@ fn written(name: &str) -> std::path::PathBuf {
         let (steps, outcome) = RUNS[run];
         let mut sink = tracker.start(&spec, &Arc::new(Environment::default())).unwrap();
         let (device, layers, classes) = ("cpu".into(), vec![], vec![]);
-        let facts =
-            Facts { parameters: 1, flops_per_step: 1, memory_bytes: 1, planned_steps: steps, device, threads: 1, layers, classes };
+        let facts = Facts { parameters: 1, flops_per_step: 1, memory_bytes: 1, planned_steps: steps, device, threads: 1, layers, classes };
         sink.begin(&facts).unwrap();
         for at in 1..=steps {
             sink.step(&step(run, at, steps)).unwrap();
