@@ -15,6 +15,7 @@ mod number;
 pub mod plot;
 pub mod report;
 pub mod results;
+pub mod stamps;
 pub mod stats;
 pub mod steps;
 pub mod study_data;
