@@ -19,6 +19,7 @@ mod number;
 pub mod plot;
 pub mod report;
 pub mod results;
+pub mod stamps;
 pub mod stats;
 pub mod steps;
 pub mod study_data;
@@ -33,5 +34,5 @@ mod tests;
 
 pub use analysis::Analysis;
 pub use error::Error;
-pub use report::{Best, Reports, StudySummary, Trace, build, trace};
+pub use report::{Best, Reports, StudySummary, Trace, build, trace, update};
 pub use study_data::StudyData;

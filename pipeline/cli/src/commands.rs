@@ -117,9 +117,9 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let reports = analysis::build(&Reader::open(db)?, &args.studies)?;
+    let reader = Reader::open(db)?;
     if args.check {
-        let stale = reports.stale(&args.out)?;
+        let stale = analysis::build(&reader, &args.studies)?.stale(&args.out)?;
         if !stale.is_empty() {
             let list = stale.join("\n  ");
             return Err(Expected::Stale(format!(
@@ -129,8 +129,9 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    reports.write(&args.out).context("writing the reports")?;
+    let reports = analysis::update(&reader, &args.studies, &args.out).context("writing the reports")?;
     if args.png {
+        let reports = analysis::build(&reader, &args.studies)?;
         let renderer = Renderer::new()?;
         for (name, svg) in reports.files.iter().filter(|(name, _)| name.ends_with(".svg")) {
             renderer.write(svg, &args.out.join(name).with_extension("png"))?;

@@ -111,7 +111,12 @@ impl Config {
 
 /// The first 64 bits of SHA-256 as 16 hexadecimal digits: a collision among a million runs has probability 3e-8.
 fn short_hash(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes())[..8])
+    fingerprint(text.as_bytes())
+}
+
+/// The same of any bytes, to tell whether they have changed.
+pub fn fingerprint(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes)[..8])
 }
 
 /// Lower-case hexadecimal digits, two per byte.

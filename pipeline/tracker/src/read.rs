@@ -240,6 +240,26 @@ impl Reader {
         Ok(runs)
     }
 
+    /// A fingerprint of all that a report of a study is made from: the study itself, and how each of its runs stands. Two that are
+    /// alike promise equal logs: a run's logs change only while it has no outcome, and then the times of its start and its end differ.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn digest(&self, study: &StudyRecord) -> Result<String, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT json_array(
+                 run.id, sr.arm, sr.position, sr.axes, run.seed, run.outcome, run.error, run.steps, run.planned_steps, run.parameters,
+                 run.flops_per_step, run.layers, run.classes, run.device, run.version, run.git_commit, run.git_dirty,
+                 run.started_at, run.ended_at,
+                 CASE WHEN run.outcome IS NULL THEN (SELECT COUNT(*) FROM eval_log WHERE run_key = run.key) END,
+                 CASE WHEN run.outcome IS NULL THEN (SELECT COUNT(*) FROM measurement_log WHERE run_key = run.key) END
+             )
+             FROM study_run AS sr JOIN run ON run.id = sr.run_id WHERE sr.study = ? ORDER BY sr.position, run.seed, run.id",
+        )?;
+        let runs = statement.query_map([&study.name], |r| r.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        Ok(spec::fingerprint(format!("{study:?}\n{}", runs.join("\n")).as_bytes()))
+    }
+
     /// Every logged step of the given runs, run by run, in order.
     ///
     /// # Errors

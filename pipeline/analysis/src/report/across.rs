@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::StudySummary;
 use crate::Analysis;
@@ -26,6 +26,18 @@ pub struct Race {
     optimizer: String,
     /// Median steps, infinite where most runs did not get there.
     steps: f64,
+}
+
+impl Race {
+    /// Steps that are infinite are null.
+    pub(super) fn to_json(&self) -> Value {
+        json!([self.workload, self.optimizer, self.steps])
+    }
+
+    pub(super) fn from_json(json: &Value) -> Option<Self> {
+        let (workload, optimizer) = (json[0].as_str()?.to_owned(), json[1].as_str()?.to_owned());
+        Some(Race { workload, optimizer, steps: json[2].as_f64().unwrap_or(f64::INFINITY) })
+    }
 }
 
 /// All races of a study; none if it tried too few optimizers.

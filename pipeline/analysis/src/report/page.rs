@@ -20,7 +20,7 @@ pub(super) struct Made {
     /// Its section in the write-up.
     pub(super) section: String,
     /// What the page of all studies shows of it.
-    pub(super) web: serde_json::Value,
+    pub(super) web: String,
 }
 
 pub(super) fn make(a: &Analysis<'_>) -> Result<Made, Error> {

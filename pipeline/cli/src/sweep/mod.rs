@@ -122,8 +122,7 @@ fn counts(outcomes: &[Outcome]) -> String {
 
 fn write_reports(db: &Path, args: &Sweep, planned: &Planned, say: &dyn Fn(String)) -> Result<()> {
     let names: Vec<String> = planned.studies.iter().map(|s| s.name.clone()).collect();
-    let reports = analysis::build(&Reader::open(db)?, &names).context("making the reports")?;
-    reports.write(&args.out).context("writing the reports")?;
+    let reports = analysis::update(&Reader::open(db)?, &names, &args.out).context("writing the reports")?;
     for study in reports.studies.iter().filter(|s| names.contains(&s.name)) {
         say(crate::commands::summary_line(study, &args.out));
     }

@@ -95,3 +95,28 @@ fn every_table_and_figure_names_a_query_that_runs_and_the_runs_behind_it() {
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("no table or figure `tiny/armz`"), "{}", unknown.stderr);
 }
+
+#[test]
+fn reports_of_studies_that_have_not_changed_are_left_alone_and_yet_complete() {
+    let w = Workspace::new(TINY);
+    w.write("experiments/other.toml", &TINY.replace("lr = [0.1, 1000]", "lr = [0.01]"));
+    w.ok(&["sweep", "--quiet"]);
+    let pages = |w: &Workspace| ["README.md", "index.html"].map(|page| w.read(&format!("reports/{page}")));
+    let before = pages(&w);
+    let written = |file: &str| std::fs::metadata(w.path(file)).unwrap().modified().unwrap();
+    let stamp = written("reports/other/report.md");
+    // Only one of the two studies changes.
+    w.write("experiments/tiny.toml", &TINY.replace("lr = [0.1, 1000]", "lr = [0.1, 0.2]"));
+    w.ok(&["sweep", "--quiet"]);
+    assert_eq!(written("reports/other/report.md"), stamp);
+    let after = pages(&w);
+    assert!(before[0] != after[0] && before[1] != after[1]);
+    for page in &after {
+        assert!(page.contains("other") && page.contains("lr=0.2"), "{page}");
+    }
+    w.ok(&["report", "--check"]);
+    // Without its stamps, everything is made again, to the same bytes.
+    std::fs::remove_file(w.path("reports/.stamps")).unwrap();
+    w.ok(&["report"]);
+    assert_eq!(pages(&w), after);
+}
