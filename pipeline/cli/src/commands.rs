@@ -133,8 +133,10 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
     if args.png {
         let reports = analysis::build(&reader, &args.studies)?;
         let renderer = Renderer::new()?;
-        for (name, svg) in reports.files.iter().filter(|(name, _)| name.ends_with(".svg")) {
-            renderer.write(svg, &args.out.join(name).with_extension("png"))?;
+        for (name, bytes) in &reports.files {
+            if let Some(stem) = name.strip_suffix(".svg") {
+                renderer.write(bytes, &args.out.join(format!("{stem}.png")))?;
+            }
         }
     }
     for study in reports.studies.iter().filter(|s| !quiet && (args.studies.is_empty() || args.studies.contains(&s.name))) {
