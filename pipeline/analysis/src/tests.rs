@@ -120,7 +120,9 @@ fn the_setup_has_what_varies_and_what_all_arms_share() {
     let page = text(&made, "setup/report.md");
     let head = "\\# What &lt;b>is&lt;/b> - this?\n\n**Hypothesis.** The first.\n\n**Answer.** ";
     assert!(page.contains(head), "{page}");
-    let setup = "2 arms × 3 seeds = 6 runs: 6 finished.\n\n## Setup\n\n\
+    let setup = "2 arms × 3 seeds = 6 runs: 6 finished.\n\n## Method\n\n";
+    assert!(page.contains(setup), "{page}");
+    let setup = "\n\n\
                  - Varied: `batch_size` = 8, full; `lr` = 0.01, 0.16.\n- Seeds: 0–2.\n- Parameters: 100 000–100 001.\n\n\
                  The same in all arms:\n\n| key | value |\n| --- | --- |\n| `dataset_checksum` | 0123456789ab |\n| `epochs` | 1 |\n\n\
                  ## What the data say\n";

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::Analysis;
 use crate::layout::value_text;
-use crate::number::thousands;
+use crate::number::{count, thousands};
 use crate::table::escape;
 
 /// Digits of a checksum that are enough to tell files apart.
@@ -20,7 +20,7 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
     if a.data.runs.is_empty() {
         return text;
     }
-    text.push_str("## Setup\n\n");
+    let _ = write!(text, "## Method\n\n{}\n\n", method(a));
     let axes: Vec<String> = (0..a.data.study.axes.len()).filter_map(|i| axis(a, i)).collect();
     if !axes.is_empty() {
         let _ = writeln!(text, "- Varied: {}.", axes.join("; "));
@@ -45,6 +45,43 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
     }
     text.push('\n');
     text
+}
+
+/// What is done with every arm, in words, as far as all arms share it.
+fn method(a: &Analysis<'_>) -> String {
+    let (shared, seeds) = (shared(a), count(a.seeds(), "seed"));
+    if a.is_check() {
+        return format!("Every case is worked out in several ways, with each of {seeds}; what is drawn at random depends on the seed alone.");
+    }
+    let value = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| escape(&value_text(Some(value))));
+    let length = match (value("epochs"), value("steps")) {
+        (Some(epochs), _) => format!(" for {epochs} epochs"),
+        (None, Some(steps)) => format!(" for {steps} steps"),
+        (None, None) => String::new(),
+    };
+    if !a.has_accuracies() {
+        let noise = "a seed draws the noise of the gradients, where there is any";
+        return format!("Every arm descends from its start{length}, with each of {seeds}; {noise}. The loss is the height of the surface.");
+    }
+    let on = value("dataset").map(|name| format!(" on `{name}`")).unwrap_or_default();
+    let examples = value("train_examples").map(|n| format!(" ({n} examples of it)")).unwrap_or_default();
+    let batches = match value("batch_size").as_deref() {
+        Some("full") => " with all examples in each step".to_owned(),
+        Some(size) => format!(" in batches of {size}"),
+        None => String::new(),
+    };
+    let optimizer = value("optimizer").map(|name| format!(" by `{name}`")).unwrap_or_default();
+    let held_out = match shared.get("validation_fraction").and_then(Value::as_f64) {
+        Some(0.0) => " Nothing is held out for validation.".to_owned(),
+        Some(part) => format!(" A share of {part} of the training part is held out for validation, the same for all runs."),
+        None => String::new(),
+    };
+    format!(
+        "Every arm is trained{on}{examples}{batches}{optimizer}{length}, with each of {seeds}: a seed fixes initial weights and the order of the \
+         examples, so that arms are compared seed by seed.{held_out} What decides is `{}` at the end of training, of the weights that are \
+         tested; the test split is read once, for them.",
+        a.metric()
+    )
 }
 
 /// An axis with its values: numbers ascending, everything else in the order of the grid and after them.

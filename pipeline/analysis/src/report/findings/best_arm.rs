@@ -75,7 +75,7 @@ fn comparison(a: &Analysis<'_>, best: &Verdict, second: &RunnerUp) -> String {
             format!(" {whose} over seeds overlap, but seed by seed {by_seed}.")
         }
         _ => {
-            let overlap = if second.overlaps { "overlap: the seeds do not separate the two" } else { "do not overlap" };
+            let overlap = if second.overlaps { "overlap" } else { "do not overlap" };
             let by_seed = if pairs.n > 0 { format!(" Seed by seed, {by_seed}.") } else { String::new() };
             format!(" {whose} over seeds {overlap}.{by_seed}")
         }
