@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use spec::{Metric, Quantity, Split};
 
 use crate::layout::words;
-use crate::number::real;
+use crate::number::{listed, real};
 use crate::results::ArmResult;
 use crate::stats::paired::{Superiority, equivalence, holm, least_pairs, signed_rank, superiority};
 use crate::stats::{Generator, Interval, bca, interquartile_mean, median};
@@ -157,7 +157,9 @@ fn groups(data: &StudyData, arms: &[ArmResult<'_>]) -> Vec<(String, Vec<usize>)>
             None => groups.push((key, words(axes, arm, compared), vec![i])),
         }
     }
-    groups.into_iter().map(|(_, label, members)| (label, members)).collect()
+    // Arms for which none of these axes exists, or is off.
+    let named = |label: String| if label.is_empty() { format!("without {}", listed(compare)) } else { label };
+    groups.into_iter().map(|(_, label, members)| (named(label), members)).collect()
 }
 
 /// The test metric of the same quantity, if every chosen arm has it for all its runs; else the deciding one.

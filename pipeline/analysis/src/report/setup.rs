@@ -49,9 +49,10 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
 
 /// What is done with every arm, in words, as far as all arms share it.
 fn method(a: &Analysis<'_>) -> String {
-    let (shared, seeds) = (shared(a), count(a.seeds(), "seed"));
+    let (shared, seeds) = (shared(a), a.seeds());
+    let seeds = if seeds == 1 { "one seed".to_owned() } else { format!("each of {}", count(seeds, "seed")) };
     if a.is_check() {
-        return format!("Every case is worked out in several ways, with each of {seeds}; what is drawn at random depends on the seed alone.");
+        return format!("Every case is worked out in several ways, with {seeds}; what is drawn at random depends on the seed alone.");
     }
     let value = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| escape(&value_text(Some(value))));
     let length = match (value("epochs"), value("steps")) {
@@ -61,7 +62,7 @@ fn method(a: &Analysis<'_>) -> String {
     };
     if !a.has_accuracies() {
         let noise = "a seed draws the noise of the gradients, where there is any";
-        return format!("Every arm descends from its start{length}, with each of {seeds}; {noise}. The loss is the height of the surface.");
+        return format!("Every arm descends from its start{length}, with {seeds}; {noise}. The loss is the height of the surface.");
     }
     let on = value("dataset").map(|name| format!(" on `{name}`")).unwrap_or_default();
     let examples = value("train_examples").map(|n| format!(" ({n} examples of it)")).unwrap_or_default();
@@ -77,7 +78,7 @@ fn method(a: &Analysis<'_>) -> String {
         None => String::new(),
     };
     format!(
-        "Every arm is trained{on}{examples}{batches}{optimizer}{length}, with each of {seeds}: a seed fixes initial weights and the order of the \
+        "Every arm is trained{on}{examples}{batches}{optimizer}{length}, with {seeds}: a seed fixes initial weights and the order of the \
          examples, so that arms are compared seed by seed.{held_out} What decides is `{}` at the end of training, of the weights that are \
          tested; the test split is read once, for them.",
         a.metric()

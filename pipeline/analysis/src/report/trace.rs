@@ -38,7 +38,9 @@ enum Source {
 /// The traces of everything that a study's folder has.
 #[must_use]
 pub fn all(a: &Analysis<'_>) -> Vec<Trace> {
-    table::TABLES.iter().map(|(name, _)| *name).chain(plot::NAMES).map(|name| of(a, name)).collect()
+    let tables = table::TABLES.map(|(name, _)| name);
+    let figures = plot::NAMES.into_iter().filter(|name| !tables.contains(name));
+    tables.into_iter().chain(figures).map(|name| of(a, name)).collect()
 }
 
 /// The trace of the table or figure with a name.

@@ -53,9 +53,12 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     let caption = format!(
         "{what}, compared on `{metric}` by common seed. IQM: interquartile mean, with its 95 % bootstrap interval (BCa; *: weak, fewer \
          than five seeds). P: share of seeds at which the best is better, ties counting half, with Wilson's interval. p: exact \
-         signed-rank test, two-sided, corrected over all {} (Holm). They differ where p ≤ {LEVEL}; they are equivalent where two \
+         signed-rank test, two-sided{}. They differ where p ≤ {LEVEL}; they are equivalent where two \
          one-sided tests find the difference within ±{}.{bold}",
-        count(comparisons.pairs.len(), "pair"),
+        match comparisons.pairs.len() {
+            1 => String::new(),
+            n => format!(", corrected over all {} (Holm)", count(n, "pair")),
+        },
         comparisons.margin
     );
     Ok(Some(Table { name: "comparisons", caption, in_page: true, columns, rows: rows.collect() }))

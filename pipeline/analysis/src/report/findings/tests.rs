@@ -50,10 +50,7 @@ fn three_seeds_are_compared_in_ranges_and_in_pairs() {
         &along_lr(&[(0.1, &[0.7, 0.8, 0.9]), (0.2, &[0.6, 0.7, 0.8])]),
         &["overlap, but seed by seed **lr=0.1**", &format!("{better} 3 of 3.")],
     );
-    says(
-        &along_lr(&[(0.1, &[0.7, 0.8, 0.9]), (0.2, &[0.8, 0.7, 0.6])]),
-        &["overlap. Seed by seed, ", &format!("{better} 2 of 3.")],
-    );
+    says(&along_lr(&[(0.1, &[0.7, 0.8, 0.9]), (0.2, &[0.8, 0.7, 0.6])]), &["overlap. Seed by seed, ", &format!("{better} 2 of 3.")]);
     says(&along_lr(&[(0.1, &[0.8, 0.8, 0.9]), (0.2, &[0.7, 0.7, 0.6])]), &["do not overlap. Seed by seed, ", &format!("{better} 3 of 3.")]);
 }
 
