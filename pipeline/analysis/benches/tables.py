@@ -138,13 +138,13 @@ def child(mode, path):
         if mode == PANDAS:
             import pandas  # noqa: F401
         work = lambda: {SQL_PYTHON: read_sql, PANDAS: read_pandas}[mode](path)  # noqa: E731
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     rows = work()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     status = Path("/proc/self/status").read_text().splitlines()
     (peak,) = (int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM:"))
     rows = [[None if isinstance(x, float) and math.isnan(x) else x for x in row] for row in rows]
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "rows": rows}))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_mib": peak, "rows": rows}))
 
 
 # Measuring.
@@ -175,7 +175,7 @@ def version(python, package):
 
 def measured(command):
     found, _ = run_json(command)
-    return {"value": found["seconds"], "peak_mib": found["peak_mib"], "rows": found["rows"]}
+    return {"value": found["seconds"], **found}
 
 
 def commands(python, path, with_mlflow):
@@ -246,8 +246,8 @@ def size_section(runs, steps, samples, count):
         ratios = [theirs / ours["value"] for theirs, ours in zip(times, samples[OURS])]
         spread = f"{short(min(times))}–{short(max(times))}"
         memory = f"{middle(samples, mode, 'peak_mib'):.0f}"
-        rows.append([mode, short(statistics.median(times)), spread, short(statistics.median(ratios)), memory])
-    header = ["", ">s", ">least to most", ">so many times ours", ">peak MiB"]
+        rows.append([mode, short(statistics.median(times)), spread, short(statistics.median(ratios)), short(middle(samples, mode, "cpu")), memory])
+    header = ["", ">s", ">least to most", ">so many times ours", ">processor s", ">peak MiB"]
     title = f"### {runs} runs × {steps} steps"
     about = f"The file has {count:,} rows of steps: runs that diverged end early.".replace(",", " ")
     return f"{title}\n\n{about}\n\n{table(header, rows)}"
@@ -267,7 +267,7 @@ def section(found, facts, rounds):
         own included. All tables agree to eleven digits."""
     if noise:
         about += f""" Other programs took {statistics.median(noise):.0%} of the cores' time (median; at most {max(noise):.0%});
-            that hits what runs on two threads most: ours."""
+            that hits what runs on two threads most: ours. Processor seconds are disturbed less."""
     parts = [KEPT, paragraph(about), "    just bench-tables", paragraph("measures again and writes this section.")]
     parts.append(table(["", ""], [[key, value] for key, value in facts.items()]))
     parts += [size_section(runs, steps, samples, count) for (runs, steps), (samples, count) in found.items()]

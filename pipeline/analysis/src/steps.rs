@@ -116,7 +116,7 @@ impl Steps {
     /// # Errors
     /// When a query on a column fails.
     pub fn of(runs: BTreeMap<u32, LossColumns>) -> Result<Self, Error> {
-        let longest = runs.values().flat_map(|columns| columns.examples.last()).copied().max().unwrap_or(1);
+        let longest = runs.values().filter_map(|columns| columns.examples.last()).copied().max().unwrap_or(1);
         let made = runs.into_iter().map(|(run, columns)| Ok((run, OneRun::of(columns, longest, f64::NEG_INFINITY)?)));
         Steps::together(made.collect::<Result<_, Error>>()?)
     }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Failure> {
     let mut logged = 0;
     for (position, arm) in (0..).zip(&study.arms) {
         for &seed in &study.seeds {
-            logged += fill(&tracker, &environment, &arm.run(seed), Curve::of(position, seed, steps))?;
+            logged += fill(&tracker, &environment, &arm.run(seed), &Curve::of(position, seed, steps))?;
         }
     }
     tracker.close()?;
@@ -42,8 +42,8 @@ fn main() -> Result<(), Failure> {
 fn arguments() -> Result<(u64, u64, PathBuf), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [runs, steps, path] = arguments.as_slice() else { return Err("usage: fill RUNS STEPS PATH".into()) };
-    let (runs, steps) = (runs.parse()?, steps.parse()?);
-    if runs == 0 || runs % ARMS != 0 || steps == 0 {
+    let (runs, steps): (u64, u64) = (runs.parse()?, steps.parse()?);
+    if runs == 0 || !runs.is_multiple_of(ARMS) || steps == 0 {
         return Err(format!("RUNS must be a multiple of {ARMS}, and STEPS positive").into());
     }
     if Path::new(path).exists() {
@@ -88,7 +88,7 @@ struct Curve {
 impl Curve {
     fn of(position: u64, seed: u64, steps: u64) -> Self {
         let seed = mix(position << 32 | seed);
-        let diverges_at = (position >= WILD && seed % 3 == 0).then_some(steps * 7 / 10).filter(|step| *step > 0);
+        let diverges_at = (position >= WILD && seed.is_multiple_of(3)).then_some(steps * 7 / 10).filter(|step| *step > 0);
         let decay = steps as f64 / (3.0 + 0.5 * position as f64);
         Curve { seed, steps, decay, floor: 0.1 + 0.03 * position as f64, diverges_at }
     }
@@ -109,7 +109,7 @@ impl Curve {
 }
 
 /// Logs a run; tells how many steps it had.
-fn fill(tracker: &Tracker, environment: &Arc<Environment>, run: &RunSpec, curve: Curve) -> Result<u64, Failure> {
+fn fill(tracker: &Tracker, environment: &Arc<Environment>, run: &RunSpec, curve: &Curve) -> Result<u64, Failure> {
     let mut sink = tracker.start(run, environment)?;
     sink.begin(&Facts {
         parameters: 1000,

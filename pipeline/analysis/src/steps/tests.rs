@@ -114,8 +114,7 @@ fn sums_are_those_of_plain_loops() {
     let bin = crate::frame::whole(&steps.bins, "bin").unwrap();
     let run = crate::frame::whole(&steps.bins, "run").unwrap();
     let (examples, losses) = (crate::frame::floats(&steps.bins, "examples").unwrap(), crate::frame::floats(&steps.bins, "loss").unwrap());
-    for place in 0..6_usize {
-        let (count, outcome) = RUNS[place];
+    for (place, (count, outcome)) in RUNS.into_iter().enumerate().take(6) {
         let rows: Vec<Step> = (1..=count).map(|at| step(place, at, count)).collect();
         let key = u32::try_from(place).unwrap();
         let sums = steps.runs[&key];
