@@ -267,8 +267,7 @@ def section(found, facts, rounds):
         own included. All tables agree to eleven digits."""
     if noise:
         about += f""" Other programs took {statistics.median(noise):.0%} of the cores' time (median; at most {max(noise):.0%});
-            that hits what runs on two threads most: ours. Undisturbed, ours would take half its processor seconds on two
-            cores, and the others about theirs."""
+            that hits what runs on two threads most: ours. Processor seconds are disturbed less."""
     parts = [KEPT, paragraph(about), "    just bench-tables", paragraph("measures again and writes this section.")]
     parts.append(table(["", ""], [[key, value] for key, value in facts.items()]))
     parts += [size_section(runs, steps, samples, count) for (runs, steps), (samples, count) in found.items()]
