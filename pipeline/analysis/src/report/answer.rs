@@ -55,7 +55,8 @@ pub(super) fn of(a: &Analysis<'_>) -> Answer {
         let figure = if a.layout.axis.is_some() { "sensitivity" } else { "final-metric" };
         let table = if a.comparisons.pairs.is_empty() { "arms" } else { "comparisons" };
         let overfits = (0..a.arms.len()).any(|arm| a.judgement.condition(arm) == Some(Condition::Overfitting));
-        let extra = [("time_to_target", true), ("generalization", overfits), ("models", true), ("smoothness", true)];
+        let extra =
+            [("time_to_target", true), ("diagnosis", overfits), ("generalization", overfits), ("models", true), ("smoothness", true)];
         let tables = std::iter::once(table).chain(extra.into_iter().filter(|(_, wanted)| *wanted).map(|(name, _)| name)).collect();
         Answer { text: compared(a), tables, figure: Some(figure) }
     };

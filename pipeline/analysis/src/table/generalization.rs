@@ -54,8 +54,8 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     ];
     let caption = format!(
         "Training and validation at the end of training: medians over the n finished runs, and medians of each run's gap (training \
-         accuracy less validation accuracy) and of its validation loss at the end over its lowest one. An arm overfits where that \
-         ratio is above {ROSE}; a run that stopped early is tested on the weights of its best epoch, not on its last ones."
+         accuracy less validation accuracy) and of its validation loss at the end over its lowest one. Above {ROSE}, the \
+         validation loss rose clearly; a run that stopped early is tested on the weights of its best epoch, not on its last ones."
     );
     let in_page = a.arms.iter().any(|arm| middle(arm, &rise).is_some_and(|rise| rise > ROSE));
     Ok(Some(Table { name: "generalization", caption, in_page, columns, rows: rows.collect() }))

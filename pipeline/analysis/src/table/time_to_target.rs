@@ -44,7 +44,7 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
     let seconds = if trained { " Training time leaves evaluations out and depends on the machine." } else { "" };
     let caption = format!(
         "First evaluation at which a run reached the target. n counts the runs that finished or diverged. Medians are Kaplan–Meier's, with \
-         the interval of Brookmeyer and Crowley (*: weak, fewer than five runs; ∞: beyond what was watched): a run that diverged never \
+         the interval of Brookmeyer and Crowley (*: weak, fewer than five runs; ∞: beyond what was watched; at most the slowest run where all got there): a run that diverged never \
          reaches the target, one that ended without it is censored there. –: not reached by half of the runs. Restricted mean: steps up \
          to the length of the shortest finished run, runs that took longer counting as that.{seconds}"
     );
@@ -54,7 +54,10 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
 /// The median steps with their interval.
 fn steps(time: &Time) -> Cell {
     let Some(median) = time.median().filter(|median| median.time.is_finite()) else { return Cell::Estimate(None, None) };
+    // Where all runs got there, the slowest bounds the interval.
+    let slowest = time.steps.as_ref().filter(|_| time.reached == time.n).and_then(|steps| steps.steps.last()).map(|step| step.time);
+    let bounded = |interval: Interval| Interval { high: slowest.map_or(interval.high, |slowest| interval.high.min(slowest)), ..interval };
     // Without a spread there is nothing that an interval could say.
-    let interval: Option<Interval> = median.interval.filter(|interval| interval.low < interval.high);
+    let interval = median.interval.map(bounded).filter(|interval| interval.low < interval.high);
     Cell::Estimate(Some(median.time), interval)
 }
