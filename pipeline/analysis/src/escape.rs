@@ -86,13 +86,12 @@ impl Way {
             .runs
             .iter()
             .filter(|run| matches!(run.state, State::Finished | State::Diverged))
-            .filter_map(|run| {
-                let place = u32::try_from(data.runs.iter().position(|record| record.id == run.record.id)?).ok()?;
+            .map(|run| {
                 let evals = &data.evals;
-                let low = |i: &usize| evals.run[*i] == place && evals.split[*i] == Split::Train && evals.loss[*i] <= threshold;
+                let low = |i: &usize| evals.run[*i] == run.place && evals.split[*i] == Split::Train && evals.loss[*i] <= threshold;
                 let step = (0..evals.run.len()).filter(low).map(|i| evals.step[i]).min();
                 let end = if run.state == State::Diverged { f64::INFINITY } else { real(run.record.steps) };
-                Some((step.map_or(end, real), step.is_some()))
+                (step.map_or(end, real), step.is_some())
             })
             .collect();
         Way {

@@ -54,6 +54,8 @@ impl State {
 #[derive(Clone, Debug)]
 pub struct RunResult<'a> {
     pub record: &'a RunRecord,
+    /// Its place in the study's list, by which steps and evaluations name it.
+    pub place: u32,
     pub state: State,
     /// The last evaluation of each metric; of finished runs only.
     last: BTreeMap<Metric, f64>,
@@ -101,6 +103,12 @@ impl ArmResult<'_> {
         self.runs.iter().filter(|run| run.state == state).count()
     }
 
+    /// Places of the finished runs in the study's list.
+    #[must_use]
+    pub fn finished(&self) -> Vec<u32> {
+        self.runs.iter().filter(|run| run.state == State::Finished).map(|run| run.place).collect()
+    }
+
     /// Finished or diverged.
     #[must_use]
     pub fn with_result(&self) -> usize {
@@ -136,7 +144,7 @@ pub fn arms(data: &StudyData) -> Result<Vec<ArmResult<'_>>, Error> {
     for (index, record) in (0..).zip(&data.runs) {
         let state = State::of(record);
         let Ends { last, best, before, train_ms } = ends.remove(&index).filter(|_| state == State::Finished).unwrap_or_default();
-        let run = RunResult { record, state, last, best, before, train_ms };
+        let run = RunResult { record, place: u32::try_from(index).unwrap_or(u32::MAX), state, last, best, before, train_ms };
         let new = || ArmResult { label: &record.arm, position: record.position, axes: &record.axes, runs: vec![] };
         arms.entry(record.position).or_insert_with(new).runs.push(run);
     }

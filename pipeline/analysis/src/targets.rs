@@ -58,7 +58,7 @@ impl Target {
                     .map(|run| Watched {
                         reached: reached.get(run.record.id.as_str()),
                         end: if run.record.outcome == Some(Outcome::Diverged) { f64::INFINITY } else { real(run.record.steps) },
-                        per_step: examples_per_step(data, &run.record.id),
+                        per_step: data.steps.runs.get(&run.place).map_or(f64::NAN, |steps| real(steps.examples) / real(steps.steps)),
                     })
                     .collect();
                 Time::of(&runs, limit.map(real))
@@ -82,11 +82,6 @@ struct Watched<'a> {
     /// Steps after which nobody looked any more; infinite for a run that will never reach it.
     end: f64,
     per_step: f64,
-}
-
-fn examples_per_step(data: &StudyData, id: &str) -> f64 {
-    let steps = data.runs.iter().position(|run| run.id == id).and_then(|at| data.steps.runs.get(&u32::try_from(at).ok()?));
-    steps.map_or(f64::NAN, |steps| real(steps.examples) / real(steps.steps))
 }
 
 impl Time {

@@ -4,11 +4,6 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a text, in hexadecimal digits.
-pub fn checksum(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
 use crate::value::Value;
 
 /// All keys of one arm, defaults included. Its canonical JSON is what a run's identity is made of.
@@ -114,7 +109,7 @@ fn short_hash(text: &str) -> String {
     fingerprint(text.as_bytes())
 }
 
-/// The same of any bytes, to tell whether they have changed.
+/// The first 64 bits of SHA-256 as 16 hexadecimal digits, to tell whether something has changed.
 pub fn fingerprint(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes)[..8])
 }

@@ -16,7 +16,7 @@ pub mod surface;
 pub mod value;
 pub mod vocabulary;
 
-pub use config::{Config, checksum, fingerprint, hex};
+pub use config::{Config, fingerprint, hex};
 pub use diagnostic::Diagnostic;
 pub use grid::Limits;
 pub use metric::{Metric, Quantity, Split};

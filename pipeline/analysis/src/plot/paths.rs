@@ -8,6 +8,7 @@ use spec::surface::Surface;
 
 use super::Plot;
 use crate::Analysis;
+use crate::escape::optimizer;
 use crate::figure::{Contours, Landscape, categorical};
 
 /// More panels than this would be too small to read.
@@ -106,14 +107,4 @@ fn index_of(names: &mut Vec<String>, name: String) -> usize {
         names.push(name);
         names.len() - 1
     })
-}
-
-/// `sgd`, `momentum`, `nesterov`, `adam`, …
-fn optimizer(config: &Value) -> String {
-    let name = config["optimizer"].as_str().unwrap_or("optimizer");
-    match config["momentum"].as_f64() {
-        Some(_) if config["nesterov"] == true => "nesterov".into(),
-        Some(momentum) if momentum > 0.0 => "momentum".into(),
-        _ => name.into(),
-    }
 }

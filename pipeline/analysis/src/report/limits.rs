@@ -101,8 +101,7 @@ fn unequal(a: &Analysis<'_>) -> Vec<String> {
     // Examples that were planned to be seen: what was seen less depends on divergence and early stopping.
     let planned = |arm: &ArmResult<'_>| {
         let run = arm.runs.first()?;
-        let place = a.data.runs.iter().position(|record| record.id == run.record.id)?;
-        let steps = a.data.steps.runs.get(&u32::try_from(place).ok()?)?;
+        let steps = a.data.steps.runs.get(&run.place)?;
         Some(run.record.planned_steps? * steps.examples / steps.steps.max(1))
     };
     let budgets: BTreeSet<u64> = a.arms.iter().filter_map(planned).collect();

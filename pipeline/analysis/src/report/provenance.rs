@@ -10,9 +10,6 @@ use crate::Analysis;
 use crate::number::{count, thousands};
 use crate::results::State;
 
-/// Digits of a checksum that are enough to tell files apart.
-const CHECKSUM: usize = 16;
-
 pub(super) fn of(a: &Analysis<'_>) -> String {
     let (study, mut text) = (&a.data.study.name, String::new());
     let with_result: Vec<&RunRecord> = a
@@ -45,7 +42,7 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
          with its id, configuration axes, outcome and metrics.",
         count(with_result.len(), "run")
     );
-    let grid: String = spec::checksum(&a.data.study.source).chars().take(CHECKSUM).collect();
+    let grid = spec::fingerprint(a.data.study.source.as_bytes());
     let _ = writeln!(text, "- Grid file: `{study}.toml`, SHA-256 {grid}….");
     let _ = write!(
         text,

@@ -5,7 +5,6 @@ use super::{Cell, Column, Table};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::Format;
-use crate::results::{ArmResult, State};
 use crate::stats::median;
 use crate::stats::trend::{Shape, Trend, trend};
 use crate::steps::RunSteps;
@@ -16,7 +15,7 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
         return Ok(None);
     }
     let rows = a.arms.iter().map(|arm| {
-        let finished = finished(a, arm);
+        let finished = arm.finished();
         let of = |value: fn(&RunSteps) -> f64| -> Vec<f64> {
             finished.iter().filter_map(|run| a.data.steps.runs.get(run).map(value)).filter(|value| value.is_finite()).collect()
         };
@@ -67,12 +66,6 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
                    to the level halves. –: neither shape fits, or the other does."
         .into();
     Ok(Some(Table { name: "convergence", caption, in_page: true, columns, rows: rows.collect() }))
-}
-
-/// Places of an arm's finished runs in the study's list.
-fn finished(a: &Analysis<'_>, arm: &ArmResult<'_>) -> Vec<u32> {
-    let runs = (0u32..).zip(&a.data.runs);
-    runs.filter(|(_, run)| run.position == arm.position && State::of(run) == State::Finished).map(|(place, _)| place).collect()
 }
 
 /// The trend of the median over runs of each part of their steps.

@@ -9,7 +9,7 @@ use super::{Cell, Column, Table};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::{Format, real};
-use crate::results::{ArmResult, State};
+use crate::results::State;
 use crate::stats::median;
 use crate::steps::RunSteps;
 
@@ -24,7 +24,7 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
         .arms
         .iter()
         .map(|arm| {
-            let finished: Vec<u32> = runs_of(a, arm);
+            let finished: Vec<u32> = arm.finished();
             let over = |of: fn(&RunSteps) -> f64| {
                 median(&finished.iter().filter_map(|run| a.data.steps.runs.get(run).map(of)).collect::<Vec<_>>()).filter(|x| x.is_finite())
             };
@@ -59,12 +59,6 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
                    the gradient is lost in its noise."
             .into();
     Ok(Some(Table { name: "smoothness", caption, in_page: true, columns, rows }))
-}
-
-/// Indices of an arm's finished runs.
-fn runs_of(a: &Analysis<'_>, arm: &ArmResult<'_>) -> Vec<u32> {
-    let runs = (0u32..).zip(&a.data.runs);
-    runs.filter(|(_, run)| run.position == arm.position && State::of(run) == State::Finished).map(|(index, _)| index).collect()
 }
 
 /// The first and the last noise scale of each run that has any; one that could not be told is NaN.
