@@ -225,4 +225,21 @@ pub trait Sink {
     fn interrupted(&self) -> bool {
         false
     }
+
+    /// Whether it is time to keep what the run could go on from; asked after every step, and after the evaluations of an epoch
+    /// (`at_epoch_end`).
+    fn wants_checkpoint(&self, _at_epoch_end: bool) -> bool {
+        false
+    }
+
+    /// Keeps what the run can go on from after `step`: whatever `write` writes. All that was recorded before is kept first.
+    ///
+    /// # Errors
+    /// When the storage behind it has failed so that the run can't go on; a checkpoint that could not be kept is no such error.
+    fn checkpoint(&mut self, _step: u64, _write: &mut WriteState<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
 }
+
+/// Writes the state of a training.
+pub type WriteState<'a> = dyn FnMut(&mut dyn std::io::Write) -> std::io::Result<()> + 'a;
