@@ -117,6 +117,14 @@ impl Progress {
         self.draw_total();
     }
 
+    /// A run was not for us to train: another sweep has ended it (`done`), or is at it and will be looked at again.
+    pub fn leave(&self, slot: usize, done: bool) {
+        self.done.fetch_add(usize::from(done), Ordering::Relaxed);
+        let mut state = self.state();
+        state.finished_work += if done { state.running[slot].0 } else { 0.0 };
+        state.running[slot] = (0.0, 0.0);
+    }
+
     /// A slot has nothing left to do.
     pub fn idle(&self, slot: usize) {
         if let View::Bars { slots, .. } = &self.view {
