@@ -17,7 +17,7 @@ use tracker::{Reader, Tracker};
 
 use crate::args::Sweep;
 use crate::commands::count_of;
-use crate::output::{duration, tell};
+use crate::output::{complain, duration, tell};
 use crate::plan::{Item, Planned};
 use crate::signals::Stop;
 use crate::{environment, error};
@@ -81,17 +81,13 @@ fn train(db: &Path, quiet: bool, args: &Sweep, trainer: &Trainer) -> Result<Exit
     }
     let refused = planned.refused().count();
     for item in planned.refused().take(3) {
-        tell(&format!("{} {} · {} · seed {} {}", crate::output::error_word(), item.study, item.arm, item.run.seed, item.action.why()));
+        complain(&format!("{} · {} · seed {} {}", item.study, item.arm, item.run.seed, item.action.why()));
     }
     if refused > 3 {
-        tell(&format!("{} {} more do not fit into memory; `pipeline plan` lists them", crate::output::error_word(), refused - 3));
+        complain(&format!("{} more do not fit into memory; `pipeline plan` lists them", refused - 3));
     }
     if failed > 0 {
-        tell(&format!(
-            "{} {} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
-            crate::output::error_word(),
-            count_of(failed, "run")
-        ));
+        complain(&format!("{} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again", count_of(failed, "run")));
     }
     let lost = outcomes.contains(&Trained::Lost);
     Ok(if failed + refused > 0 || lost { ExitCode::from(error::FAILED) } else { ExitCode::SUCCESS })

@@ -134,7 +134,7 @@ impl Shared<'_> {
     }
 
     fn lost(&self, error: &SinkError) -> Trained {
-        self.progress.say(&format!("{} {error}", crate::output::error_word()));
+        self.progress.complain(&error.to_string());
         Trained::Lost
     }
 }
