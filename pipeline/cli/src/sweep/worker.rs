@@ -51,7 +51,8 @@ pub fn train(
     };
     let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
     IN_RUN.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, item.dataset.as_deref(), &planned.device, threads, &mut watched)));
+    let result =
+        catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, item.dataset.as_deref(), &planned.device, threads, None, &mut watched)));
     IN_RUN.set(false);
     let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
     let ended = match result {
