@@ -6,6 +6,7 @@
 //! It knows neither SQL, nor polars, nor the terminal.
 
 pub mod catalog;
+mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
@@ -25,6 +26,7 @@ mod surface;
 mod train;
 
 pub use catalog::Catalog;
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use kernel::single_threaded_tensors;
 pub use layer::Path;
