@@ -92,7 +92,8 @@ struct Moments(u64);
 
 impl Moments {
     fn new() -> Self {
-        let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let seed = u64::try_from(now.as_micros()).unwrap();
         eprintln!("moments from seed {seed}");
         Moments(seed)
     }
@@ -331,7 +332,8 @@ fn memory_that_cannot_be_had_is_the_failure_of_the_run_that_asked_for_it() {
         "layers = [{ layer = \"flatten\" }, { layer = \"dense\", units = \"$width\" }, { layer = \"dense\", units = \"$width\" },
          { layer = \"dense\", units = \"classes\" }]\n[parameters]\nwidth = 8\n",
     );
-    let grid = TINY.replace("{ name = \"mlp\", hidden = 8 }", "\"wide\"\nlr = 0.01").replace("lr = [0.1, 1000]", "model.width = [8, 60000, 9]");
+    let grid =
+        TINY.replace("{ name = \"mlp\", hidden = 8 }", "\"wide\"\nlr = 0.01").replace("lr = [0.1, 1000]", "model.width = [8, 60000, 9]");
     w.write("experiments/tiny.toml", &grid.replace("seeds = 2", "seeds = 1"));
     let program = env!("CARGO_BIN_EXE_pipeline");
     let limited = format!("ulimit -v 3000000; exec {program} sweep -j 2 --max-memory 64GiB --no-report");
