@@ -141,7 +141,7 @@ fn lock(path: &Path) -> Result<File, Error> {
         std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
     }
     let lock_path = lock_path(path);
-    let file_error = |source| Error::File { path: lock_path.clone(), source };
+    let file_error = |source| Error::file(path, source);
     let file = File::create(&lock_path).map_err(file_error)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -385,4 +385,4 @@ fn microseconds(ms: f64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
