@@ -27,6 +27,10 @@ report *args: _build
 query *args: _build
     @{{pipeline}} query "$@"
 
+# Copy the database as it stands, also while a sweep writes (`just export --to sqlite copy.db`)
+export *args: _build
+    @{{pipeline}} export "$@"
+
 # Count the runs of every study by outcome
 status *args: _build
     @{{pipeline}} status "$@"

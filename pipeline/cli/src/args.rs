@@ -43,6 +43,8 @@ pub enum Command {
     Report(Report),
     /// Ask the database: any reading SQL; its tables and views are in docs/querying.md
     Query(Query),
+    /// Copy the database as it stands now, also while a sweep writes
+    Export(Export),
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning
@@ -197,6 +199,31 @@ pub struct Query {
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+
+    /// Stop a statement that takes longer; 0 lets it take any time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// As what
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ExportFormat,
+
+    /// Where it goes
+    #[arg(value_name = "FILE")]
+    pub target: PathBuf,
+
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One file with everything as it is at this moment, which reads on a read-only disk too
+    Sqlite,
 }
 
 #[derive(Debug, clap::Args)]

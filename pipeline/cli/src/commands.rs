@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use comfy_table::presets;
@@ -11,10 +12,10 @@ use engine::Catalog;
 use serde_json::json;
 use spec::record::Outcome;
 use tracker::Reader;
-use tracker::query::{Answer, Cell};
+use tracker::query::{Answer, Cell, Limits};
 use tracker::read::{RunRecord, StepColumns};
 
-use crate::args::{Plan, Query, Report};
+use crate::args::{Format, Plan, Query, Report};
 use crate::error::Expected;
 use crate::output::{self, duration};
 use crate::plan::{Action, Planned};
@@ -177,8 +178,13 @@ pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
         sql.clear();
         std::io::stdin().read_to_string(&mut sql).context("reading the statement from standard input")?;
     }
-    let answer = Reader::open(db)?.query(&sql)?;
-    output::print(&answer, args.format)?;
+    let reader = Reader::open(db)?;
+    let time = (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into()));
+    if matches!(args.format, Format::Csv) {
+        output::csv(|take| reader.each(&sql, time, take))?;
+    } else {
+        output::print(&reader.query_within(&sql, Limits { time, ..Limits::default() })?, args.format)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ mod commands;
 mod data;
 mod environment;
 mod error;
+mod export;
 mod filter;
 mod find_lr;
 mod grids;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) if error::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::complain(&format!("{e:#}"));
+            output::complain(&error::message(&e, &args.db));
             error::exit_code(&e)
         }
     }
@@ -46,6 +47,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Status { json } => commands::status(&args.db, *json),
         Command::Report(report) => commands::report(&args.db, args.quiet, report),
         Command::Query(query) => commands::query(&args.db, query),
+        Command::Export(export) => export::export(&args.db, args.quiet, export),
         Command::Show { run } => commands::show(&args.db, run),
         Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),

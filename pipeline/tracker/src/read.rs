@@ -187,8 +187,8 @@ impl Reader {
         Reader::open(&self.path)
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// All studies, by name.
