@@ -4,6 +4,7 @@
 //! `query` runs a user's SQL. It knows neither candle nor polars.
 
 mod error;
+mod machine;
 pub mod query;
 pub mod read;
 mod store;

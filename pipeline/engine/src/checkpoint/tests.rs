@@ -218,7 +218,7 @@ fn trainings() -> Vec<(&'static str, RunSpec, Outcome)> {
         ),
         (
             "divergence",
-            with_network(PLAIN, &[("lr", float(3.0)), ("warmup_steps", int(6)), ("divergence_factor", float(1.2)), ("epochs", int(9))], 1),
+            with_network(PLAIN, &[("lr", float(3.0)), ("warmup_steps", int(30)), ("divergence_factor", float(1.2)), ("epochs", int(9))], 1),
             Outcome::Diverged,
         ),
     ]
