@@ -151,7 +151,7 @@ impl Comparison {
     }
 
     /// What must be the same whatever the tolerance.
-    fn fact<T: PartialEq + Debug>(&mut self, at: At<'_>, logged: T, now: T) {
+    fn fact<T: PartialEq + Debug>(&mut self, at: At<'_>, logged: &T, now: &T) {
         if logged != now {
             self.differ(at, format!("{logged:?}"), format!("{now:?}"));
         }
@@ -194,15 +194,15 @@ impl Comparison {
         ]
         .map(|(name, logged, now)| (name, logged as u64, now));
         for (name, logged, now) in pairs {
-            self.fact(at(name), logged, now);
+            self.fact(at(name), &logged, &now);
         }
         if !self.logged.confusions.is_empty() && self.verdict.counts.confusions == 0 {
             self.differ(at("the confusion matrix"), "there is one", "there is none");
         }
-        self.fact(at("the outcome"), outcome.name(), ending.outcome.name());
-        self.fact(at("the steps that were made"), record.steps, ending.steps);
+        self.fact(at("the outcome"), &outcome.name(), &ending.outcome.name());
+        self.fact(at("the steps that were made"), &record.steps, &ending.steps);
         if self.verdict.is_exact {
-            self.fact(at("the reason of the outcome"), record.error.clone(), ending.reason.clone());
+            self.fact(at("the reason of the outcome"), &record.error, &ending.reason);
         }
         self.verdict
     }
@@ -240,9 +240,9 @@ impl Sink for Comparison {
         let [loss, accuracy, lr, grad_norm] = [steps.loss[i], steps.accuracy[i], steps.lr[i], steps.grad_norm[i]];
         let (epoch, examples) = (steps.epoch[i], steps.examples[i]);
         self.verdict.counts.steps += 1;
-        self.fact(at("the number"), logged, step.step);
-        self.fact(at("epoch"), epoch, step.epoch);
-        self.fact(at("examples"), examples, step.examples);
+        self.fact(at("the number"), &logged, &step.step);
+        self.fact(at("epoch"), &epoch, &step.epoch);
+        self.fact(at("examples"), &examples, &step.examples);
         self.real(at("lr"), lr, step.lr);
         self.real(at("loss"), loss, step.loss);
         self.accuracy(at("accuracy"), accuracy, step.accuracy, step.examples - before);
@@ -260,7 +260,7 @@ impl Sink for Comparison {
         let evals = &self.logged.evals;
         let (epoch, [loss, accuracy, noise_scale]) = (evals.epoch[i], [evals.loss[i], evals.accuracy[i], evals.noise_scale[i]]);
         self.verdict.counts.evals += 1;
-        self.fact(at("epoch"), epoch, eval.epoch);
+        self.fact(at("epoch"), &epoch, &eval.epoch);
         self.real(at("loss"), loss, eval.loss);
         self.accuracy(at("accuracy"), accuracy, eval.accuracy, eval.examples);
         self.number(at("noise_scale"), noise_scale, eval.noise_scale.unwrap_or(f64::NAN), OF_NOISE_SCALE, ABSOLUTE);
@@ -277,7 +277,7 @@ impl Sink for Comparison {
         };
         let (x, y) = (positions.x[i], positions.y[i]);
         self.verdict.counts.positions += 1;
-        self.fact(at("the number of the place"), logged, position.step);
+        self.fact(at("the number of the place"), &logged, &position.step);
         self.real(at("x"), x, position.x);
         self.real(at("y"), y, position.y);
         Ok(())
@@ -334,7 +334,7 @@ impl Sink for Comparison {
         let first = pixels.enumerate().find(|(_, (logged, now))| logged.abs_diff(**now) > levels);
         let pixel = first.map(|(i, (logged, now))| (format!("{logged} as byte {i}"), format!("{now}")));
         self.verdict.counts.pictures += 1;
-        self.fact(at, sizes.0, sizes.1);
+        self.fact(at, &sizes.0, &sizes.1);
         if let Some((logged, now)) = pixel {
             self.differ(at, logged, now);
         }
