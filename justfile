@@ -39,6 +39,10 @@ status *args: _build
 show *args: _build
     @{{pipeline}} show "$@"
 
+# Train a finished run again and compare everything with its log (`just reproduce 3f2a`)
+reproduce *args: _build
+    @{{pipeline}} reproduce "$@"
+
 # Show the layers of a model: shapes, parameters, multiply-adds (`just summary inception`); `--format svg` draws the graph
 summary *args: _build
     @{{pipeline}} summary "$@"

@@ -50,6 +50,8 @@ pub enum Command {
         /// The run's id, or enough of its beginning
         run: String,
     },
+    /// Train a finished run again and compare everything with what was logged
+    Reproduce(Reproduce),
     /// List, download and look at datasets
     Data(Data),
     /// Show the layers of a model: output shapes, parameters, multiply-adds, memory; or draw it
@@ -419,6 +421,28 @@ pub struct FindLr {
 /// A time.
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| (0.0..=1e9).contains(x)).ok_or_else(|| "must be a number of seconds".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Reproduce {
+    /// The run's id, or enough of its beginning
+    pub run: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Threads, which change no bit [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
 }
 
 /// A learning rate.

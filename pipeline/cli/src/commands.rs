@@ -188,15 +188,15 @@ pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
-    let reader = Reader::open(db)?;
+/// The run whose id begins with `id`, once for each study that it is of, with the study's name; at least one.
+pub fn find_run(reader: &Reader, id: &str) -> Result<Vec<(String, RunRecord)>> {
     let mut found: Vec<(String, RunRecord)> = vec![];
     for study in reader.studies()? {
         for run in reader.runs(&study)?.into_iter().filter(|r| r.id.starts_with(id)) {
             found.push((study.name.clone(), run));
         }
     }
-    let Some((_, run)) = found.first().cloned() else {
+    let Some((_, run)) = found.first() else {
         return Err(Expected::Usage(format!(
             "no run of a study in the database has an id that begins with `{id}`; `pipeline plan` lists them"
         ))
@@ -205,6 +205,13 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     if let Some((_, other)) = found.iter().find(|(_, r)| r.id != run.id) {
         return Err(Expected::Usage(format!("`{id}` begins the ids of several runs, such as {} and {}", run.id, other.id)).into());
     }
+    Ok(found)
+}
+
+pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
+    let reader = Reader::open(db)?;
+    let found = find_run(&reader, id)?;
+    let run = found[0].1.clone();
     let mut out = std::io::stdout().lock();
     writeln!(out, "run {}, seed {}", run.id, run.seed)?;
     for (study, r) in &found {

@@ -12,6 +12,7 @@ mod grids;
 mod output;
 mod plan;
 mod png;
+mod reproduce;
 mod signals;
 mod summary;
 mod sweep;
@@ -49,6 +50,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Query(query) => commands::query(&args.db, query),
         Command::Export(export) => export::export(&args.db, args.quiet, export),
         Command::Show { run } => commands::show(&args.db, run),
+        Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),
         Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),
         Command::FindLr(find) => find_lr::find_lr(args.quiet, find),
