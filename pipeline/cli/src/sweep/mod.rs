@@ -16,7 +16,7 @@ use tracker::{Environment, Reader, Tracker};
 
 use crate::args::Sweep;
 use crate::commands::count_of;
-use crate::output::{duration, tell};
+use crate::output::{complain, duration, tell};
 use crate::plan::{Item, Planned};
 use crate::signals::Stop;
 use crate::{environment, error};
@@ -59,17 +59,13 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     }
     let refused = planned.refused().count();
     for item in planned.refused().take(3) {
-        tell(&format!("{} {} · {} · seed {} {}", crate::output::error_word(), item.study, item.arm, item.run.seed, item.action.why()));
+        complain(&format!("{} · {} · seed {} {}", item.study, item.arm, item.run.seed, item.action.why()));
     }
     if refused > 3 {
-        tell(&format!("{} {} more do not fit into memory; `pipeline plan` lists them", crate::output::error_word(), refused - 3));
+        complain(&format!("{} more do not fit into memory; `pipeline plan` lists them", refused - 3));
     }
     if failed > 0 {
-        tell(&format!(
-            "{} {} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
-            crate::output::error_word(),
-            count_of(failed, "run")
-        ));
+        complain(&format!("{} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again", count_of(failed, "run")));
     }
     Ok(if failed + refused > 0 { ExitCode::from(error::FAILED) } else { ExitCode::SUCCESS })
 }

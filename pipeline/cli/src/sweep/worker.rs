@@ -69,7 +69,7 @@ pub fn train(
 }
 
 fn lost(progress: &Progress, error: &SinkError) -> Option<Outcome> {
-    progress.say(&format!("{} {error}", crate::output::error_word()));
+    progress.complain(&error.to_string());
     None
 }
 
