@@ -8,7 +8,6 @@ mod checkpoint;
 mod copy;
 mod error;
 mod lease;
-mod machine;
 mod process;
 pub mod query;
 pub mod read;
