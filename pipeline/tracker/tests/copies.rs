@@ -37,7 +37,7 @@ fn a_copy_taken_while_others_write_is_of_one_moment() {
     let commits = std::thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let mut connection = Connection::open(source).unwrap();
-            connection.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+            connection.busy_timeout(std::time::Duration::from_mins(1)).unwrap();
             connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF").unwrap();
             let key = number(&connection, "SELECT key FROM run WHERE steps = 20");
             let mut n = 20;
@@ -71,7 +71,7 @@ fn a_copy_taken_while_others_write_is_of_one_moment() {
     });
     assert!(commits > 100, "only {commits} commits");
     let copies = content(&folder.path().join("copies"));
-    assert!(copies.len() == 20 && copies.keys().all(|name| name.ends_with(".db")), "{:?}", copies.keys());
+    assert!(copies.len() == 20 && copies.keys().all(|name| !name.contains('-')), "{:?}", copies.keys());
 }
 
 #[test]
