@@ -4,6 +4,7 @@
 
 mod archives;
 mod data;
+mod database;
 mod documents;
 mod faults;
 mod models;
