@@ -5,6 +5,7 @@
 mod archives;
 mod data;
 mod documents;
+mod hostile;
 mod models;
 mod objectives;
 mod plan;
