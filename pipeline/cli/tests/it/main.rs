@@ -7,6 +7,7 @@ mod data;
 mod database;
 mod documents;
 mod faults;
+mod hostile;
 mod models;
 mod objectives;
 mod plan;
