@@ -55,6 +55,8 @@ fn every_documented_query_runs_and_finds_something() {
         w.write(&file, &std::fs::read_to_string(repository().join(&file)).unwrap());
     }
     w.ok(&["sweep", "--quiet", "--no-report"]);
+    // Every run of it is tried twice.
+    w.ok(&["sweep", "--quiet", "--no-report", "--force", "experiments/conv_gradients.toml"]);
     for sql in statements {
         let outcome = w.run(&["query", "--format", "csv", &sql]);
         assert_eq!(outcome.code, Some(0), "{sql}\n{}", outcome.stderr);
