@@ -55,6 +55,10 @@ data *args: _build
 test *args:
     cargo test --release --workspace "$@"
 
+# Kill sweeps at random moments for so many minutes, and compare the tables each time with an undisturbed sweep's
+soak minutes="30":
+    SOAK_MINUTES={{minutes}} cargo test --release --locked --workspace --test it soak -- --ignored --nocapture
+
 # Measure each kernel and the training steps of every model (criterion); `just bench steps` measures steps alone
 bench *args:
     cargo bench --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}

@@ -107,7 +107,6 @@ impl Stamps {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Arc;
 
     use spec::record::Outcome;
     use spec::{Arm, Config, Metric, Study};
@@ -181,13 +180,13 @@ mod tests {
         let mut other = study("other");
         other.arms[0].config.insert("lr", spec::Value::Float(0.1));
         let studies = [study("lr"), other];
-        Tracker::open(&path, &studies).unwrap().close().unwrap();
+        Tracker::open(&path, &studies, Environment::default()).unwrap().close().unwrap();
         let planned = (of("lr"), of("other"));
         assert_eq!(planned, (of("lr"), of("other")));
         // Registered again, as every sweep does: the same.
-        let tracker = Tracker::open(&path, &studies).unwrap();
+        let tracker = Tracker::open(&path, &studies, Environment::default()).unwrap();
         let run = studies[0].arms[0].run(0);
-        let sink = tracker.start(&run, &Arc::new(Environment::default())).unwrap();
+        let sink = tracker.start(&run).unwrap();
         sink.end(Ended { outcome: Outcome::Completed, steps: 0, error: None }).unwrap();
         tracker.close().unwrap();
         let trained = (of("lr"), of("other"));
@@ -196,8 +195,8 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(5));
         let mut asks = studies.clone();
         asks[1].question = "Really?".into();
-        let tracker = Tracker::open(&path, &asks).unwrap();
-        let sink = tracker.start(&run, &Arc::new(Environment::default())).unwrap();
+        let tracker = Tracker::open(&path, &asks, Environment::default()).unwrap();
+        let sink = tracker.start(&run).unwrap();
         sink.end(Ended { outcome: Outcome::Completed, steps: 0, error: None }).unwrap();
         tracker.close().unwrap();
         assert!(of("lr") != trained.0 && of("other") != trained.1);

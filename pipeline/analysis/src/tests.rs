@@ -78,7 +78,7 @@ fn an_unknown_study_is_named_with_those_that_exist() {
         seeds: vec![0, 1],
         source: String::new(),
     };
-    tracker::Tracker::open(&path, &[study]).unwrap().close().unwrap();
+    tracker::Tracker::open(&path, &[study], tracker::Environment::default()).unwrap().close().unwrap();
     let reader = tracker::Reader::open(&path).unwrap();
     let error = crate::build(&reader, &["rl".into()]).unwrap_err();
     assert_eq!(error.to_string(), "no study named `rl`; the database has `lr`");

@@ -144,9 +144,17 @@ pub struct Sweep {
     #[command(flatten)]
     pub selection: Selection,
 
+    /// Try a run that fails so many times more
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+
     /// Stop at the first failed run
     #[arg(long)]
     pub fail_fast: bool,
+
+    /// How often an unfinished run keeps a checkpoint, in seconds; 0: only when it is stopped by a signal
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub checkpoint_every: f64,
 
     /// Where reports go
     #[arg(long, value_name = "DIR", default_value = "reports")]
@@ -379,6 +387,11 @@ pub struct FindLr {
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
+}
+
+/// A time.
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| (0.0..=1e9).contains(x)).ok_or_else(|| "must be a number of seconds".to_owned())
 }
 
 /// A learning rate.

@@ -72,11 +72,20 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
 
 pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
     let reader = Reader::open(db)?;
+    let in_training = reader.in_training()?;
     let mut rows = vec![];
     let mut objects = vec![];
     for study in reader.studies()? {
         let runs = reader.runs(&study)?;
-        let counts = state_counts(&runs);
+        let mut counts = state_counts(&runs);
+        let now = runs.iter().filter(|r| in_training.contains(&r.id)).count();
+        if now > 0 {
+            // A run that goes on is still what it was until its first record is written.
+            for run in runs.iter().filter(|r| in_training.contains(&r.id)) {
+                counts.entry(run.state()).and_modify(|n| *n -= 1);
+            }
+            counts.insert("training", i64::try_from(now).unwrap_or(i64::MAX));
+        }
         let get = |state: &str| counts.get(state).copied().unwrap_or(0);
         let failed: Vec<_> = runs
             .iter()
@@ -98,8 +107,8 @@ pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a run can be, see [`RunRecord::state`].
-const STATES: [&str; 7] = ["completed", "diverged", "stopped_early", "failed", "interrupted", "unfinished", "pending"];
+/// What a run can be, see [`RunRecord::state`]; `training` while a sweep is at it.
+const STATES: [&str; 8] = ["completed", "diverged", "stopped_early", "failed", "interrupted", "unfinished", "training", "pending"];
 
 fn state_counts(runs: &[RunRecord]) -> BTreeMap<&'static str, i64> {
     let mut counts = BTreeMap::new();
@@ -203,6 +212,14 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     // The count of steps is written when a run ends; until then the log knows better.
     let done = run.steps.max(steps.step.last().copied().unwrap_or(0));
     writeln!(out, "{state} after {done}{planned} steps{}", run.error.as_ref().map_or(String::new(), |e| format!(": {e}")))?;
+    let attempts = reader.attempts(&run.id)?;
+    // One that went through says nothing new.
+    for a in attempts.iter().filter(|_| attempts.len() > 1) {
+        let from = if a.after_step > 0 { format!(" from step {}", a.after_step) } else { String::new() };
+        let (outcome, error) = (a.outcome.as_deref().unwrap_or("under way"), a.error.as_ref().map_or(String::new(), |e| format!(": {e}")));
+        let host = a.host.as_deref().unwrap_or("unknown host");
+        writeln!(out, "attempt {}{from}, {} on {host}: {outcome}{error}", a.number, a.started_at)?;
+    }
     let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.config).unwrap_or_default();
     writeln!(out)?;
     for (key, value) in &config {

@@ -43,7 +43,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
         tell(&format!("{} steps of {} · {}, the rate rising from {} to {}", args.steps, study.name, arm.label, args.from, args.to));
     }
     let mut steps = Steps::default();
-    let ending = engine::run(&run, dataset.as_deref(), &device, &|| threads, &mut steps)?;
+    let ending = engine::run(&run, dataset.as_deref(), &device, &|| threads, None, &mut steps)?;
     let suggestion = find_lr::suggest(&steps.rates, &steps.losses);
     // The rate of the arm is not the one that is tested.
     let label: Vec<&str> = arm.label.split(' ').filter(|word| !word.starts_with("lr=")).collect();

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) if error::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::tell(&format!("{} {e:#}", output::error_word()));
+            output::complain(&format!("{e:#}"));
             error::exit_code(&e)
         }
     }

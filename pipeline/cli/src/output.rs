@@ -1,5 +1,6 @@
 //! Printing: tables in four formats, durations, colors.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,11 +25,33 @@ pub fn set_color(color: Color) {
 
 /// A line on stderr. A reader that has gone, or a full disk behind it, is no reason to lose results.
 pub fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
-pub fn error_word() -> &'static str {
-    if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" }
+/// A line on stderr about what went wrong.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", error_line(line));
+}
+
+/// `error: …`, the word in color where messages are.
+pub fn error_line(line: &str) -> String {
+    let word = if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
+    format!("{word} {}", visible(line))
+}
+
+/// Text as a terminal may have it. Names and messages come from files, and what a terminal obeys (escape sequences, carriage
+/// returns, changes of direction) could show something else than is there: such characters are written out, as `\u{1b}`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| match c {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        c => c.is_control(),
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let written = |c: char| if obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(written).collect())
 }
 
 /// Writes an answer to stdout.
@@ -56,11 +79,15 @@ pub fn print(answer: &Answer, format: Format) -> Result<()> {
 /// Aligned columns: numbers right, the rest left.
 pub fn table(answer: &Answer, preset: &str) -> Table {
     let mut table = Table::new();
-    table.load_preset(preset).set_content_arrangement(ContentArrangement::Disabled).set_header(&answer.columns);
+    table.load_preset(preset).set_content_arrangement(ContentArrangement::Disabled);
     let markdown = preset == presets::ASCII_MARKDOWN;
-    let text = |c: &Cell| if markdown { shown(c).replace('|', "\\|").replace('\n', " ") } else { shown(c) };
+    let safe = |text: &str| {
+        let text = visible(text);
+        if markdown { text.replace('|', "\\|").replace('\n', " ") } else { text.into_owned() }
+    };
+    table.set_header(answer.columns.iter().map(|name| safe(name)));
     for row in &answer.rows {
-        table.add_row(row.iter().map(text));
+        table.add_row(row.iter().map(|cell| safe(&shown(cell))));
     }
     for (i, column) in table.column_iter_mut().enumerate() {
         let numeric = |row: &Vec<Cell>| matches!(row[i], Cell::Integer(_) | Cell::Real(_) | Cell::Null);
@@ -156,6 +183,19 @@ mod tests {
         | d    |      inf |
         ");
         assert_eq!(object(&answer().columns, &answer().rows[2]), r#"{"arm": "d", "loss": "inf"}"#);
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_written_out() {
+        let plain = "loss 0.1 → 0.2\n\tschöne Größe, 日本語, 👩‍🔬";
+        assert!(matches!(visible(plain), Cow::Borrowed(text) if text == plain));
+        assert_eq!(visible("a\u{1b}[2Jb\rc\u{9b}31md\u{7f}"), r"a\u{1b}[2Jb\u{d}c\u{9b}31md\u{7f}");
+        assert_eq!(visible("\u{202e}gpj.exe\u{2066}"), r"\u{202e}gpj.exe\u{2066}");
+        let hostile = |text: &str| Answer { columns: vec![text.into()], rows: vec![vec![Cell::Text(text.into())]] };
+        for preset in [presets::ASCII_MARKDOWN, presets::UTF8_FULL_CONDENSED] {
+            let table = table(&hostile("\u{1b}]0;title\u{7}"), preset).to_string();
+            assert!(!table.contains('\u{1b}') && table.matches(r"\u{1b}]0;title\u{7}").count() == 2, "{table}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use engine::data::Dataset;
 use spec::record::{Facts, Outcome};
 use spec::{Arm, Config, Limits, RunSpec, Study};
 use tracker::read::Known;
-use tracker::{Reader, Tracker};
+use tracker::{Reader, Tracker, Wanted};
 
 use crate::args::Selection;
 use crate::error::Expected;
@@ -40,6 +40,8 @@ pub struct Item {
     pub dataset: Option<Arc<Dataset>>,
     pub facts: Facts,
     pub action: Action,
+    /// Under which conditions it is trained.
+    pub wanted: Wanted,
     /// Expected training time, if runs like it are in the database.
     pub estimate_ms: Option<f64>,
 }
@@ -48,23 +50,26 @@ pub struct Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Run(String),
+    /// Another sweep is at it; it is trained if that one dies.
+    Wait(String),
     Skip(String),
     /// It can't be trained here.
     Refuse(String),
 }
 
 impl Action {
-    /// `run`, `skip` or `refuse`.
+    /// `run`, `wait`, `skip` or `refuse`.
     pub fn name(&self) -> &'static str {
         match self {
             Action::Run(_) => "run",
+            Action::Wait(_) => "wait",
             Action::Skip(_) => "skip",
             Action::Refuse(_) => "refuse",
         }
     }
 
     pub fn why(&self) -> &str {
-        let (Action::Run(why) | Action::Skip(why) | Action::Refuse(why)) = self;
+        let (Action::Run(why) | Action::Wait(why) | Action::Skip(why) | Action::Refuse(why)) = self;
         why
     }
 }
@@ -104,7 +109,16 @@ impl Planned {
                 let (dataset, facts) = facts[&arm.label].clone();
                 let estimate_ms = times.per_step(&run.config, &facts.device).map(|ms| ms * facts.planned_steps as f64);
                 let (study, arm) = (study.name.clone(), arm.label.clone());
-                items.push(Item { study, arm, run, dataset, facts, action: Action::Skip(String::new()), estimate_ms });
+                items.push(Item {
+                    study,
+                    arm,
+                    run,
+                    dataset,
+                    facts,
+                    action: Action::Skip(String::new()),
+                    wanted: Wanted::Unfinished,
+                    estimate_ms,
+                });
             }
         }
         if items.is_empty() {
@@ -122,18 +136,19 @@ impl Planned {
         };
         let limits = resources::Limits { jobs, cores, threads, memory };
         let mut planned = Planned { studies, skipped, items, shared, device, limits };
-        planned.look_up(db, selection, Tracker::is_busy(db))?;
+        planned.look_up(db, selection, None)?;
         Ok(planned)
     }
 
-    /// Decides for every run by what the database knows of it; `busy`: another sweep is writing to it.
+    /// Decides for every run by what the database knows of it.
     ///
-    /// A sweep calls it once more when it has the database to itself, for what may have happened in between.
-    pub fn look_up(&mut self, db: &Path, selection: &Selection, busy: bool) -> Result<()> {
+    /// A sweep calls it once more when its studies are written down. `since`: when it was started, if it is going on after its process
+    /// died; what has ended after that is not asked for again.
+    pub fn look_up(&mut self, db: &Path, selection: &Selection, since: Option<&str>) -> Result<()> {
         let ids: Vec<&str> = self.items.iter().map(|i| i.run.id.as_str()).collect();
         let known = Tracker::known(db, &ids).context("looking up earlier runs")?;
         for (item, known) in self.items.iter_mut().zip(known) {
-            item.action = decide(known.as_ref(), selection, busy);
+            (item.action, item.wanted) = decide(known.as_ref(), selection, since);
             let (need, limit) = (item.facts.memory_bytes, self.limits.memory);
             if matches!(item.action, Action::Run(_)) && need > limit {
                 item.action = Action::Refuse(format!(
@@ -149,6 +164,11 @@ impl Planned {
     /// The runs that will be trained.
     pub fn to_run(&self) -> impl Iterator<Item = &Item> {
         self.items.iter().filter(|i| matches!(i.action, Action::Run(_)))
+    }
+
+    /// The runs that another sweep is training.
+    pub fn to_wait_for(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|i| matches!(i.action, Action::Wait(_)))
     }
 
     /// The runs that would be trained if they fitted.
@@ -184,21 +204,25 @@ fn check_filter(selection: &Selection, studies: &[Study]) -> Result<()> {
     Ok(())
 }
 
-/// Why a run is trained or not.
-fn decide(known: Option<&Known>, selection: &Selection, busy: bool) -> Action {
-    let Some(k) = known else { return Action::Run("new".into()) };
+/// Why a run is trained or not, and under which conditions.
+fn decide(known: Option<&Known>, selection: &Selection, since: Option<&str>) -> (Action, Wanted) {
+    let run = |why: &str| (Action::Run(why.into()), Wanted::Unfinished);
+    let Some(k) = known else { return run("new") };
     let day = k.ended_at.as_deref().and_then(|t| t.get(..10)).unwrap_or("earlier");
+    let is_of_before = since.is_none_or(|since| k.ended_at.as_deref().is_none_or(|ended| ended < since));
+    let again = |why: &str| (Action::Run(why.into()), Wanted::Again { ended_at: k.ended_at.clone() });
+    let how = || k.checkpoint.map_or("starts over".into(), |step| format!("goes on after step {step}"));
     match k.outcome {
-        _ if selection.force && k.started => Action::Run("forced".into()),
-        None if k.started && busy => Action::Skip("a sweep that is running has started it".into()),
-        None if k.started => Action::Run("was cut off; starts over".into()),
-        None => Action::Run("new".into()),
-        Some(Outcome::Interrupted) => Action::Run("was interrupted; starts over".into()),
-        Some(Outcome::Failed) if selection.retry_failed => Action::Run("failed; retried".into()),
-        Some(outcome) if outcome.is_result() => Action::Skip(format!("{} {day}", outcome.name())),
+        _ if k.in_training => (Action::Wait("another sweep is training it".into()), Wanted::Unfinished),
+        _ if selection.force && k.started && is_of_before => again("forced"),
+        None if k.started => run(&format!("was cut off; {}", how())),
+        None => run("new"),
+        Some(Outcome::Interrupted) => run(&format!("was interrupted; {}", how())),
+        Some(Outcome::Failed) if selection.retry_failed && is_of_before => again("failed; retried"),
+        Some(outcome) if outcome.is_result() => (Action::Skip(format!("{} {day}", outcome.name())), Wanted::Unfinished),
         Some(_) => {
             let why = k.error.as_deref().unwrap_or("no message");
-            Action::Skip(format!("failed {day} ({why}); --retry-failed runs it again"))
+            (Action::Skip(format!("failed {day} ({why}); --retry-failed runs it again")), Wanted::Unfinished)
         }
     }
 }
@@ -256,27 +280,42 @@ mod tests {
             threads: None,
             max_memory: None,
         };
-        let known =
-            |outcome, started| Known { outcome, started, ended_at: Some("2026-01-02T03:04:05.678Z".into()), error: Some("boom".into()) };
+        let known = |outcome, started| Known {
+            outcome,
+            started,
+            ended_at: outcome.map(|_: Outcome| "2026-01-02T03:04:05.678Z".into()),
+            error: Some("boom".into()),
+            in_training: false,
+            checkpoint: None,
+        };
+        let at = |step, known: Known| Some(Known { checkpoint: Some(step), ..known });
         let (plain, retry, force) = (selection(false, false), selection(true, false), selection(false, true));
-        let run = |s: &str| Action::Run(s.into());
-        let skip = |s: &str| Action::Skip(s.into());
+        let run = |s: &str| (Action::Run(s.into()), Wanted::Unfinished);
+        let skip = |s: &str| (Action::Skip(s.into()), Wanted::Unfinished);
+        let again = |s: &str| (Action::Run(s.into()), Wanted::Again { ended_at: Some("2026-01-02T03:04:05.678Z".into()) });
         let cases = [
             (None, &plain, run("new")),
             (Some(known(None, false)), &plain, run("new")),
             (Some(known(None, true)), &plain, run("was cut off; starts over")),
+            (at(7, known(None, true)), &plain, run("was cut off; goes on after step 7")),
             (Some(known(Some(Outcome::Interrupted), true)), &plain, run("was interrupted; starts over")),
+            (at(9, known(Some(Outcome::Interrupted), true)), &plain, run("was interrupted; goes on after step 9")),
             (Some(known(Some(Outcome::Completed), true)), &plain, skip("completed 2026-01-02")),
             (Some(known(Some(Outcome::Diverged), true)), &plain, skip("diverged 2026-01-02")),
             (Some(known(Some(Outcome::Failed), true)), &plain, skip("failed 2026-01-02 (boom); --retry-failed runs it again")),
-            (Some(known(Some(Outcome::Failed), true)), &retry, run("failed; retried")),
+            (Some(known(Some(Outcome::Failed), true)), &retry, again("failed; retried")),
             (Some(known(Some(Outcome::Completed), true)), &retry, skip("completed 2026-01-02")),
-            (Some(known(Some(Outcome::Completed), true)), &force, run("forced")),
+            (Some(known(Some(Outcome::Completed), true)), &force, again("forced")),
         ];
         for (known, selection, expected) in cases {
-            assert_eq!(decide(known.as_ref(), selection, false), expected);
+            assert_eq!(decide(known.as_ref(), selection, None), expected);
         }
-        let running = Action::Skip("a sweep that is running has started it".into());
-        assert_eq!(decide(Some(&known(None, true)), &plain, true), running);
+        let elsewhere = Known { in_training: true, ..known(None, true) };
+        let waits = (Action::Wait("another sweep is training it".into()), Wanted::Unfinished);
+        assert_eq!(decide(Some(&elsewhere), &force, None), waits);
+        // A sweep that goes on after its process died does not do again what it has done.
+        let done = known(Some(Outcome::Completed), true);
+        assert_eq!(decide(Some(&done), &force, Some("2026-01-02T03:04:05.000Z")), skip("completed 2026-01-02"));
+        assert_eq!(decide(Some(&done), &force, Some("2026-01-02T03:04:06.000Z")), again("forced"));
     }
 }

@@ -4,7 +4,6 @@
 //! Usage: fill RUNS STEPS PATH
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use spec::record::{Eval, Facts, Outcome, Sink, Step};
@@ -25,12 +24,12 @@ fn main() -> Result<(), Failure> {
     let (runs, steps, path) = arguments()?;
     let start = Instant::now();
     let study = study(runs / ARMS);
-    let tracker = Tracker::open(&path, std::slice::from_ref(&study))?;
-    let environment = Arc::new(Environment { os: "none".into(), version: env!("CARGO_PKG_VERSION").into(), ..Environment::default() });
+    let environment = Environment { os: "none".into(), version: env!("CARGO_PKG_VERSION").into(), ..Environment::default() };
+    let tracker = Tracker::open(&path, std::slice::from_ref(&study), environment)?;
     let mut logged = 0;
     for (position, arm) in (0..).zip(&study.arms) {
         for &seed in &study.seeds {
-            logged += fill(&tracker, &environment, &arm.run(seed), &Curve::of(position, seed, steps))?;
+            logged += fill(&tracker, &arm.run(seed), &Curve::of(position, seed, steps))?;
         }
     }
     tracker.close()?;
@@ -109,8 +108,8 @@ impl Curve {
 }
 
 /// Logs a run; tells how many steps it had.
-fn fill(tracker: &Tracker, environment: &Arc<Environment>, run: &RunSpec, curve: &Curve) -> Result<u64, Failure> {
-    let mut sink = tracker.start(run, environment)?;
+fn fill(tracker: &Tracker, run: &RunSpec, curve: &Curve) -> Result<u64, Failure> {
+    let mut sink = tracker.start(run)?;
     sink.begin(&Facts {
         parameters: 1000,
         flops_per_step: 1000,

@@ -3,7 +3,6 @@
 //!
 //! Usage: log [STEPS]
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spec::record::{Facts, Outcome, Sink, Step};
@@ -28,9 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             seeds: vec![0],
             source: String::new(),
         };
-        let tracker = Tracker::open(&path, std::slice::from_ref(&study))?;
+        let tracker = Tracker::open(&path, std::slice::from_ref(&study), Environment::default())?;
         let Some((_, run)) = study.runs().next() else { unreachable!("one arm, one seed") };
-        let mut sink = tracker.start(&run, &Arc::new(Environment::default()))?;
+        let mut sink = tracker.start(&run)?;
         sink.begin(&Facts {
             parameters: 1,
             flops_per_step: 1,

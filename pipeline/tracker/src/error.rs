@@ -16,8 +16,6 @@ pub enum Error {
         path.display()
     )]
     Older { path: PathBuf, found: i64, known: i64, why: String },
-    #[error("{}: another sweep is writing to it", .0.display())]
-    Busy(PathBuf),
     #[error("{}: can't be written", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("the results database: {0}")]

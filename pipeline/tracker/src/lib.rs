@@ -1,14 +1,22 @@
 //! All SQL there is: the schema, the single writer of a sweep, and reading back as typed columns.
 //!
-//! `store` opens files and migrates them, `write` takes records from running trainings, `read` gives columns to the reports,
-//! `query` runs a user's SQL. It knows neither candle nor polars.
+//! `store` opens files and migrates them. A sweep's records go from a `sink` to the thread that will `write` them; `lease` says whose
+//! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `query` runs a
+//! user's SQL. It knows neither candle nor polars.
 
+mod checkpoint;
 mod error;
+mod lease;
+mod process;
 pub mod query;
 pub mod read;
+mod register;
+mod sink;
 mod store;
 mod write;
 
 pub use error::Error;
+pub use lease::{Wanted, now};
 pub use read::Reader;
-pub use write::{Ended, Environment, RunSink, Tracker};
+pub use sink::RunSink;
+pub use write::{Buried, Claimed, Ended, Environment, Start, Tracker};

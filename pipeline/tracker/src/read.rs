@@ -8,7 +8,9 @@ use spec::analysis::Settings;
 use spec::record::{LayerFacts, Measurement, Outcome, Picture};
 use spec::{Metric, Split};
 
+use crate::checkpoint::Folder;
 use crate::error::Error;
+use crate::lease;
 use crate::store;
 
 /// A results file, open for reading. Works while a sweep writes to it.
@@ -140,6 +142,25 @@ pub struct Known {
     pub outcome: Option<Outcome>,
     pub started: bool,
     pub ended_at: Option<String>,
+    pub error: Option<String>,
+    /// Whether a sweep is training it now.
+    pub in_training: bool,
+    /// The step that it can go on from, if it was cut off or interrupted and has a checkpoint.
+    pub checkpoint: Option<u64>,
+}
+
+/// A try to train a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u64,
+    pub host: Option<String>,
+    /// The step of the checkpoint that it went on from; 0: from the start.
+    pub after_step: u64,
+    pub started_at: String,
+    pub ended_at: Option<String>,
+    /// As a run's, or `lost`; `None`: it is under way, or was cut off.
+    pub outcome: Option<String>,
     pub error: Option<String>,
 }
 
@@ -440,6 +461,38 @@ impl Reader {
         Ok(out)
     }
 
+    /// Every try to train a run, in order.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn attempts(&self, run: &str) -> Result<Vec<Attempt>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT a.number, sweep.host, a.after_step, a.started_at, a.ended_at, a.outcome, a.error
+             FROM attempt AS a JOIN sweep ON sweep.key = a.sweep_key
+             WHERE a.run_key = (SELECT key FROM run WHERE id = ?) ORDER BY a.number",
+        )?;
+        let attempts = statement.query_map([run], |r| {
+            Ok(Attempt {
+                number: r.get(0)?,
+                host: r.get(1)?,
+                after_step: r.get(2)?,
+                started_at: r.get(3)?,
+                ended_at: r.get(4)?,
+                outcome: r.get(5)?,
+                error: r.get(6)?,
+            })
+        })?;
+        Ok(attempts.collect::<Result<_, _>>()?)
+    }
+
+    /// Ids of the runs that are being trained now.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn in_training(&self) -> Result<Vec<String>, Error> {
+        lease::in_training(&self.connection)
+    }
+
     /// Mean time per step of every finished run, for estimates.
     ///
     /// # Errors
@@ -455,13 +508,18 @@ impl Reader {
     }
 }
 
-pub(crate) fn known(connection: &Connection, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
+pub(crate) fn known(connection: &Connection, checkpoints: &Folder, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
+    let in_training = lease::in_training(connection)?;
     let mut statement = connection.prepare("SELECT outcome, started_at IS NOT NULL, ended_at, error FROM run WHERE id = ?")?;
     ids.iter()
         .map(|id| {
             let mut rows = statement.query([id])?;
-            let known = |r: &Row<'_>| Ok(Known { outcome: outcome(r, 0)?, started: r.get(1)?, ended_at: r.get(2)?, error: r.get(3)? });
-            rows.next()?.map(known).transpose()
+            let Some(r) = rows.next()? else { return Ok(None) };
+            let (outcome, started) = (outcome(r, 0)?, r.get(1)?);
+            let is_open = started && matches!(outcome, None | Some(Outcome::Interrupted));
+            let checkpoint = if is_open { checkpoints.step(id) } else { None };
+            let in_training = in_training.iter().any(|run| run == id);
+            Ok(Some(Known { outcome, started, ended_at: r.get(2)?, error: r.get(3)?, in_training, checkpoint }))
         })
         .collect()
 }

@@ -5,17 +5,17 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::Error;
-use crate::write::Tracker;
 
 /// "pipe" in ASCII: tells our files from other SQLite databases (an empty file opens as one, too).
 const APPLICATION_ID: i64 = 0x7069_7065;
 
 /// Append-only: a file's `user_version` counts how many of these it has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_objectives.sql"),
     include_str!("../migrations/0003_layers.sql"),
     include_str!("../migrations/0004_judgement.sql"),
+    include_str!("../migrations/0005_leases.sql"),
 ];
 
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
@@ -62,10 +62,6 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
     }
     if found < VERSION {
         drop(connection);
-        // The program of that version may be writing to it.
-        if Tracker::is_busy(path) {
-            return Err(Error::Busy(path.to_owned()));
-        }
         let why = |e: Error| Error::Older { path: path.to_owned(), found, known: VERSION, why: e.to_string() };
         open_for_writing(path).and_then(|connection| settle(&connection)).map_err(why)?;
         return open_for_reading(path);

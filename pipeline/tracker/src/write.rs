@@ -1,40 +1,55 @@
-//! The single writer: one thread owns the database; running trainings hand it records through a bounded channel.
+//! The single writer of a process: one thread owns its connection; running trainings hand it records through a bounded channel.
 //!
-//! A training pushes a step into a buffer of its own; the channel only sees whole buffers. The writer commits a few times per
-//! second, and at the end of every run. What a killed sweep loses is what its unfinished runs logged in the last moments, and
-//! those runs are run again. A run that is started again loses what it logged before.
+//! A training pushes a step into a buffer of its own; the channel only sees whole buffers. The writer gathers what comes and commits it
+//! a few times per second, and at the end of every run, in transactions so short that other sweeps on the same file find their turn.
+//! What a killed sweep loses is what its unfinished runs logged in the last moments; they go on from their checkpoints.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, params};
-use spec::record::{Confusion, Eval, Facts, LayerFacts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use spec::record::{Confusion, Eval, Facts, LayerFacts, Measurement, Outcome, Picture, Position, SinkError, Step};
 use spec::{RunSpec, Study};
 
+use crate::checkpoint::{Folder, Header};
 use crate::error::Error;
+use crate::lease::{self, Claim, Wanted};
+use crate::process::{self, Process};
 use crate::read::{Known, known};
+use crate::register::register;
+use crate::sink::{Checkpoints, Lease, RunSink};
 use crate::store;
 
-/// Steps that a run buffers before it hands them over.
-const BUFFER: usize = 128;
-/// Longest that a step waits in a buffer, in milliseconds of training.
-const BUFFER_MS: f64 = 250.0;
 /// Messages in flight; a training that outruns the disk waits here instead of filling the memory.
 const CHANNEL: usize = 256;
+/// Records that are gathered for a commit at most; the longest transaction is as long as writing them takes.
+const GATHERED: usize = 64;
 /// Longest that records wait for a commit.
 const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// Commits survive the end of the process at once, a power cut after this time at the latest.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// How often a run keeps a checkpoint, unless told otherwise.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 
 /// A results file, open for a sweep.
 pub struct Tracker {
-    sender: SyncSender<Message>,
+    line: Line,
     writer: JoinHandle<Result<Connection, Error>>,
+    environment: Arc<Environment>,
+    checkpoints: Folder,
+    checkpoint_every: Option<Duration>,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub(crate) struct Line {
+    sender: SyncSender<Message>,
     failure: Failure,
-    /// Held while the sweep writes.
-    _lock: File,
 }
 
 /// Why the writer gave up, for those who still send.
@@ -60,15 +75,101 @@ pub struct Ended {
     pub error: Option<String>,
 }
 
+/// What came of asking for a run.
+pub enum Claimed {
+    /// It is ours to train.
+    Own(Box<Start>),
+    /// Another sweep trains it now.
+    Elsewhere,
+    /// Another sweep has ended it.
+    Done,
+}
+
+/// A run to be trained.
+pub struct Start {
+    pub sink: RunSink,
+    /// Step and state that it goes on from; without them it starts at its beginning.
+    pub checkpoint: Option<(u64, Vec<u8>)>,
+}
+
+/// What a dead process has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buried {
+    /// Runs that have failed, because the process died with each of them alone, again and again.
+    pub failed: Vec<String>,
+    /// Runs that may have been the reason.
+    pub suspects: Vec<String>,
+    /// Whether the process had not trained anything.
+    pub is_idle: bool,
+}
+
+pub(crate) enum Record {
+    Facts(Facts),
+    Steps(Vec<Step>),
+    Positions(Vec<Position>),
+    Eval(Eval),
+    Measurement(Measurement),
+    Picture(Picture),
+    Confusion(Confusion),
+    End(Ended),
+}
+
 enum Message {
-    Begin { run: String, environment: Arc<Environment>, facts: Option<Facts> },
-    Steps { run: String, steps: Vec<Step> },
-    Positions { run: String, positions: Vec<Position> },
-    Eval { run: String, eval: Eval },
-    Measurement { run: String, measurement: Measurement },
-    Picture { run: String, picture: Picture },
-    Confusion { run: String, confusion: Confusion },
-    End { run: String, ended: Ended },
+    Record(Arc<Lease>, Record),
+    Ask(Question),
+}
+
+/// What is answered when everything before it is committed.
+enum Question {
+    Claim {
+        run: RunSpec,
+        wanted: Wanted,
+        environment: Arc<Environment>,
+        reply: SyncSender<(Claim, bool)>,
+    },
+    Prepare {
+        lease: Arc<Lease>,
+        checkpoint: Option<Header>,
+        environment: Arc<Environment>,
+        reply: SyncSender<u64>,
+    },
+    /// The reply: whether the claim still holds.
+    Sync {
+        lease: Arc<Lease>,
+        reply: SyncSender<bool>,
+    },
+    Bury {
+        process: u32,
+        why: String,
+        limit: u64,
+        reply: SyncSender<Buried>,
+    },
+}
+
+impl Line {
+    fn send(&self, message: Message) -> Result<(), SinkError> {
+        self.sender.send(message).map_err(|_| self.broken())
+    }
+
+    fn broken(&self) -> SinkError {
+        let reason = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        SinkError(format!("the results could not be written: {}", reason.unwrap_or_else(|| "the writer has stopped".into())))
+    }
+
+    pub(crate) fn record(&self, lease: &Arc<Lease>, record: Record) -> Result<(), SinkError> {
+        self.send(Message::Record(Arc::clone(lease), record))
+    }
+
+    fn ask<T>(&self, question: impl FnOnce(SyncSender<T>) -> Question) -> Result<T, SinkError> {
+        let (reply, answer) = sync_channel(1);
+        self.send(Message::Ask(question(reply)))?;
+        answer.recv().map_err(|_| self.broken())
+    }
+
+    /// Waits until all that was sent is on disk. Whether the claim still holds.
+    pub(crate) fn sync(&self, lease: &Arc<Lease>) -> Result<bool, SinkError> {
+        self.ask(|reply| Question::Sync { lease: Arc::clone(lease), reply })
+    }
 }
 
 impl Tracker {
@@ -78,114 +179,109 @@ impl Tracker {
     /// never started.
     ///
     /// # Errors
-    /// When another sweep writes to the file, it is not ours, or it can't be written.
-    pub fn open(path: &Path, studies: &[Study]) -> Result<Self, Error> {
-        let lock = lock(path)?;
+    /// When the file is not ours, or can't be written.
+    pub fn open(path: &Path, studies: &[Study], environment: Environment) -> Result<Self, Error> {
         let mut connection = store::open_for_writing(path)?;
-        register(&mut connection, studies)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        register(&transaction, studies)?;
+        let sweep = lease::enter(&transaction, &Process::current(), environment.host.as_deref())?;
+        transaction.commit()?;
+        let checkpoints = Folder::of(path);
+        tidy(&connection, &checkpoints)?;
         let (sender, receiver) = sync_channel(CHANNEL);
         let failure = Failure::default();
         let seen = Arc::clone(&failure);
+        let now = Instant::now();
+        let folder = checkpoints.clone();
+        let mut writer = Writer { connection, sweep, folder, gathered: vec![], since: None, beaten: now, synced: now, syncs: false };
         let writer = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
-                write(&connection, &receiver).map(|()| connection).inspect_err(|e| {
+                writer.run(&receiver).map(|()| writer.connection).inspect_err(|e| {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.to_string());
                 })
             })
             .map_err(|source| Error::File { path: path.to_owned(), source })?;
-        Ok(Tracker { sender, writer, failure, _lock: lock })
+        let line = Line { sender, failure };
+        Ok(Tracker { line, writer, environment: Arc::new(environment), checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
     }
 
-    /// Where a run's records go. What an earlier try logged is removed.
+    /// How often runs keep a checkpoint; `None`: only when they are interrupted.
+    #[must_use]
+    pub fn with_checkpoints_every(self, every: Option<Duration>) -> Self {
+        Tracker { checkpoint_every: every, ..self }
+    }
+
+    /// Asks for a run. No other sweep gets it until it ends, this process does, or falls silent.
     ///
     /// # Errors
     /// When the writer has failed.
-    pub fn start(&self, run: &RunSpec, environment: &Arc<Environment>) -> Result<RunSink, SinkError> {
-        let sink = RunSink {
-            run: run.id.clone(),
-            sender: self.sender.clone(),
-            failure: Arc::clone(&self.failure),
-            environment: Arc::clone(environment),
-            buffer: Vec::with_capacity(BUFFER),
-            positions: vec![],
-            handed_over_ms: 0.0,
+    pub fn claim(&self, run: &RunSpec, wanted: &Wanted) -> Result<Claimed, SinkError> {
+        let environment = || Arc::clone(&self.environment);
+        let (claim, is_prepared) =
+            self.line.ask(|reply| Question::Claim { run: run.clone(), wanted: wanted.clone(), environment: environment(), reply })?;
+        let (key, attempt, resumable) = match claim {
+            Claim::Own { key, attempt, resumable } => (key, attempt, resumable),
+            Claim::Elsewhere => return Ok(Claimed::Elsewhere),
+            Claim::Done => return Ok(Claimed::Done),
         };
-        sink.send(Message::Begin { run: run.id.clone(), environment: Arc::clone(environment), facts: None })?;
-        Ok(sink)
+        let lease = Arc::new(Lease { run: run.id.clone(), key, attempt, lost: AtomicBool::new(false) });
+        let mut kept = if resumable && !is_prepared { self.checkpoints.read(&run.id) } else { None };
+        if !is_prepared {
+            let checkpoint = kept.as_ref().map(|(header, _)| header.clone());
+            let after =
+                self.line.ask(|reply| Question::Prepare { lease: Arc::clone(&lease), checkpoint, environment: environment(), reply })?;
+            kept = kept.filter(|(header, _)| header.step == after);
+        }
+        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.checkpoint_every, kept.as_ref().map(|(header, _)| header));
+        let sink = RunSink::new(self.line.clone(), lease, checkpoints);
+        Ok(Claimed::Own(Box::new(Start { sink, checkpoint: kept.map(|(header, state)| (header.step, state)) })))
     }
 
-    /// Waits until everything is written, and leaves one self-contained file behind.
+    /// Takes a run that no other sweep is training, from its start, whatever is known of it.
+    ///
+    /// # Errors
+    /// When the writer has failed, or another sweep trains it.
+    pub fn start(&self, run: &RunSpec) -> Result<RunSink, SinkError> {
+        match self.claim(run, &Wanted::Always)? {
+            Claimed::Own(start) => Ok(start.sink),
+            Claimed::Elsewhere | Claimed::Done => Err(SinkError(format!("another sweep is training run {}", run.id))),
+        }
+    }
+
+    /// Starts a run over whose checkpoint was of no use.
+    ///
+    /// # Errors
+    /// When the writer has failed.
+    pub fn start_over(&self, sink: RunSink) -> Result<RunSink, SinkError> {
+        let lease = sink.into_lease();
+        self.line.ask(|reply| Question::Prepare {
+            lease: Arc::clone(&lease),
+            checkpoint: None,
+            environment: Arc::clone(&self.environment),
+            reply,
+        })?;
+        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.checkpoint_every, None);
+        Ok(RunSink::new(self.line.clone(), lease, checkpoints))
+    }
+
+    /// Gives up the runs of a process on this machine that died. One that it was training alone, and that was lost in the same way
+    /// `limit` times without coming any further, has failed.
+    ///
+    /// # Errors
+    /// When the writer has failed.
+    pub fn bury(&self, process: u32, why: &str, limit: u64) -> Result<Buried, SinkError> {
+        self.line.ask(|reply| Question::Bury { process, why: why.to_owned(), limit, reply })
+    }
+
+    /// Waits until everything is written, and leaves one self-contained file behind, if no other sweep is at work.
     ///
     /// # Errors
     /// When the writer has failed.
     pub fn close(self) -> Result<(), Error> {
-        drop(self.sender);
+        drop(self.line);
         let connection = self.writer.join().map_err(|_| Error::Writer("the writer panicked".into()))??;
         store::settle(&connection)
-    }
-}
-
-fn lock_path(path: &Path) -> PathBuf {
-    // Two names of one file share its lock.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut name = path.into_os_string();
-    name.push(".lock");
-    PathBuf::from(name)
-}
-
-/// One sweep per file. The operating system releases the lock when the process ends, however it ends; the lock's own file stays,
-/// because removing it would let two sweeps lock two files of the same name.
-fn lock(path: &Path) -> Result<File, Error> {
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
-    }
-    let lock_path = lock_path(path);
-    let file_error = |source| Error::File { path: lock_path.clone(), source };
-    let file = File::create(&lock_path).map_err(file_error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy(path.to_owned())),
-        Err(std::fs::TryLockError::Error(e)) => Err(file_error(e)),
-    }
-}
-
-/// Writes down studies and their runs, in one transaction.
-fn register(connection: &mut Connection, studies: &[Study]) -> Result<(), Error> {
-    let transaction = connection.transaction()?;
-    for study in studies {
-        let axes = serde_json::Value::from(study.axes.clone()).to_string();
-        transaction.execute("DELETE FROM study WHERE name = ?", [&study.name])?;
-        transaction.execute(
-            "INSERT INTO study (name, question, hypothesis, metric, axes, source, analysis) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            params![study.name, study.question, study.hypothesis, study.metric.name(), axes, study.source, study.analysis.to_json()],
-        )?;
-        let mut target = transaction.prepare("INSERT OR IGNORE INTO study_target (study, metric, value) VALUES (?, ?, ?)")?;
-        for (metric, value) in &study.targets {
-            target.execute(params![study.name, metric.name(), value])?;
-        }
-        let mut run = transaction.prepare("INSERT OR IGNORE INTO run (id, arm, seed, config) VALUES (?, ?, ?, ?)")?;
-        let mut member = transaction.prepare("INSERT INTO study_run (study, run_id, arm, position, axes) VALUES (?, ?, ?, ?, ?)")?;
-        for (position, arm) in study.arms.iter().enumerate() {
-            let (config, arm_id) = (arm.config.json(), arm.config.arm_id());
-            let axes: Vec<String> = arm.axes.iter().map(|(k, v)| format!("{}:{}", serde_json::Value::from(k.as_str()), v.json())).collect();
-            let axes = format!("{{{}}}", axes.join(","));
-            for &seed in &study.seeds {
-                let id = arm.config.run_id(seed);
-                run.execute(params![id, arm_id, seed, config])?;
-                member.execute(params![study.name, id, arm.label, position, axes])?;
-            }
-        }
-    }
-    transaction.execute("DELETE FROM run WHERE started_at IS NULL AND id NOT IN (SELECT run_id FROM study_run)", [])?;
-    transaction.commit()?;
-    Ok(())
-}
-
-impl Tracker {
-    /// Whether a sweep is writing to a results file now.
-    pub fn is_busy(path: &Path) -> bool {
-        File::open(lock_path(path)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
     }
 
     /// What a results file knows of runs, by id, without opening it for a sweep. A file that does not exist knows nothing.
@@ -194,148 +290,158 @@ impl Tracker {
     /// When the file is not ours or can't be read.
     pub fn known(path: &Path, ids: &[&str]) -> Result<Vec<Option<Known>>, Error> {
         match store::open_for_reading(path) {
-            Ok(connection) => known(&connection, ids),
+            Ok(connection) => known(&connection, &Folder::of(path), ids),
             Err(Error::Missing(_)) => Ok(vec![None; ids.len()]),
             Err(e) => Err(e),
         }
     }
 }
 
-/// Takes a run's records.
-pub struct RunSink {
-    run: String,
-    sender: SyncSender<Message>,
-    failure: Failure,
-    environment: Arc<Environment>,
-    buffer: Vec<Step>,
-    positions: Vec<Position>,
-    handed_over_ms: f64,
-}
-
-impl RunSink {
-    fn send(&self, message: Message) -> Result<(), SinkError> {
-        self.sender.send(message).map_err(|_| {
-            let reason = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            SinkError(format!("the results could not be written: {}", reason.unwrap_or_else(|| "the writer has stopped".into())))
-        })
-    }
-
-    fn hand_over(&mut self) -> Result<(), SinkError> {
-        if !self.positions.is_empty() {
-            let positions = std::mem::take(&mut self.positions);
-            self.send(Message::Positions { run: self.run.clone(), positions })?;
-        }
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let steps = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER));
-        self.send(Message::Steps { run: self.run.clone(), steps })
-    }
-
-    /// Writes down how the run ended.
-    ///
-    /// # Errors
-    /// When the writer has failed.
-    pub fn end(mut self, ended: Ended) -> Result<(), SinkError> {
-        self.hand_over()?;
-        self.send(Message::End { run: self.run.clone(), ended })
-    }
-}
-
-impl Sink for RunSink {
-    fn begin(&mut self, facts: &Facts) -> Result<(), SinkError> {
-        let environment = Arc::clone(&self.environment);
-        self.send(Message::Begin { run: self.run.clone(), environment, facts: Some(facts.clone()) })
-    }
-
-    fn step(&mut self, step: &Step) -> Result<(), SinkError> {
-        self.buffer.push(*step);
-        if self.buffer.len() == BUFFER || step.elapsed_ms - self.handed_over_ms > BUFFER_MS {
-            self.handed_over_ms = step.elapsed_ms;
-            self.hand_over()?;
-        }
-        Ok(())
-    }
-
-    fn eval(&mut self, eval: &Eval) -> Result<(), SinkError> {
-        self.hand_over()?;
-        self.send(Message::Eval { run: self.run.clone(), eval: *eval })
-    }
-
-    fn position(&mut self, position: &Position) -> Result<(), SinkError> {
-        self.positions.push(*position);
-        if self.positions.len() == BUFFER { self.hand_over() } else { Ok(()) }
-    }
-
-    fn measurement(&mut self, measurement: &Measurement) -> Result<(), SinkError> {
-        self.send(Message::Measurement { run: self.run.clone(), measurement: measurement.clone() })
-    }
-
-    fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
-        self.send(Message::Picture { run: self.run.clone(), picture: picture.clone() })
-    }
-
-    fn confusion(&mut self, confusion: &Confusion) -> Result<(), SinkError> {
-        self.send(Message::Confusion { run: self.run.clone(), confusion: confusion.clone() })
-    }
-}
-
-/// The writer's loop: until all senders are gone.
-fn write(connection: &Connection, receiver: &Receiver<Message>) -> Result<(), Error> {
-    let mut since: Option<Instant> = None;
-    loop {
-        let wait = since.map_or(Duration::from_hours(1), |s| COMMIT_EVERY.saturating_sub(s.elapsed()));
-        let message = match receiver.recv_timeout(wait) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let mut commit = since.is_some_and(|s| s.elapsed() >= COMMIT_EVERY);
-        if let Some(message) = message {
-            if since.is_none() {
-                connection.execute_batch("BEGIN IMMEDIATE")?;
-                since = Some(Instant::now());
-            }
-            commit |= matches!(message, Message::End { .. });
-            store_message(connection, message)?;
-        }
-        if commit && since.take().is_some() {
-            connection.execute_batch("COMMIT")?;
-        }
-    }
-    if since.is_some() {
-        connection.execute_batch("COMMIT")?;
-    }
+/// Removes the checkpoints of runs that have ended.
+fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
+    let mut unfinished = connection.prepare("SELECT id FROM run WHERE outcome IS NULL OR outcome = 'interrupted'")?;
+    let unfinished: BTreeSet<String> = unfinished.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    let is_unfinished = |run: &str| unfinished.contains(run);
+    folder.tidy(&is_unfinished, &process::exists);
     Ok(())
 }
 
-const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+/// The thread that owns the connection.
+struct Writer {
+    connection: Connection,
+    sweep: i64,
+    folder: Folder,
+    gathered: Vec<(Arc<Lease>, Record)>,
+    /// When the first of them came.
+    since: Option<Instant>,
+    beaten: Instant,
+    synced: Instant,
+    /// Whether commits wait for the disk.
+    syncs: bool,
+}
 
-fn store_message(connection: &Connection, message: Message) -> Result<(), Error> {
-    let key = |run: &str| connection.prepare_cached("SELECT key FROM run WHERE id = ?")?.query_row([run], |r| r.get::<_, i64>(0));
-    match message {
-        Message::Begin { run, environment: e, facts: None } => {
-            let key = key(&run)?;
-            for log in ["step_log", "eval_log", "position_log", "measurement_log", "picture_log", "confusion_log"] {
-                connection.prepare_cached(&format!("DELETE FROM {log} WHERE run_key = ?"))?.execute([key])?;
+impl Writer {
+    /// Until all senders are gone.
+    fn run(&mut self, receiver: &Receiver<Message>) -> Result<(), Error> {
+        loop {
+            let commit_in = self.since.map_or(lease::HEARTBEAT, |since| COMMIT_EVERY.saturating_sub(since.elapsed()));
+            let wait = commit_in.min(lease::HEARTBEAT.saturating_sub(self.beaten.elapsed()));
+            let mut question = None;
+            match receiver.recv_timeout(wait) {
+                Ok(Message::Record(lease, record)) => {
+                    self.since.get_or_insert_with(Instant::now);
+                    let is_end = matches!(record, Record::End(_));
+                    self.gathered.push((lease, record));
+                    if !is_end && self.gathered.len() < GATHERED && self.since.is_none_or(|since| since.elapsed() < COMMIT_EVERY) {
+                        continue;
+                    }
+                }
+                Ok(Message::Ask(asked)) => question = Some(asked),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            let sql = format!(
-                "UPDATE run SET outcome = NULL, error = NULL, steps = 0, host = ?, cpu = ?, os = ?, version = ?, git_commit = ?, git_dirty = ?,
-                 started_at = {NOW}, ended_at = NULL WHERE key = ?"
-            );
-            connection.prepare_cached(&sql)?.execute(params![e.host, e.cpu, e.os, e.version, e.git_commit, e.git_dirty, key])?;
+            self.commit(question)?;
         }
-        Message::Begin { run, facts: Some(f), .. } => {
+        self.commit(None)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        lease::leave(&transaction, self.sweep)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Writes what was gathered, and answers a question, in one transaction.
+    fn commit(&mut self, question: Option<Question>) -> Result<(), Error> {
+        let syncs = matches!(question, Some(Question::Sync { .. })) || self.synced.elapsed() >= SYNC_EVERY;
+        if syncs != self.syncs {
+            self.connection.pragma_update(None, "synchronous", if syncs { "FULL" } else { "NORMAL" })?;
+            self.syncs = syncs;
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.beaten.elapsed() >= lease::HEARTBEAT {
+            lease::beat(&transaction, self.sweep)?;
+            self.beaten = Instant::now();
+        }
+        let mut ended = vec![];
+        for (lease, record) in self.gathered.drain(..) {
+            if !holds(&transaction, &lease)? {
+                continue;
+            }
+            if let Record::End(end) = &record
+                && end.outcome != Outcome::Interrupted
+            {
+                ended.push(lease.run.clone());
+            }
+            store_record(&transaction, &lease, record)?;
+        }
+        let answer = question.map(|question| answer_to(&transaction, self.sweep, question)).transpose()?;
+        transaction.commit()?;
+        self.since = None;
+        if syncs {
+            self.synced = Instant::now();
+        }
+        for run in ended {
+            self.folder.remove(&run);
+        }
+        if let Some(answer) = answer {
+            answer();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a claim still holds; where it doesn't, the run is told.
+fn holds(connection: &Connection, lease: &Lease) -> Result<bool, Error> {
+    let holds = !lease.lost.load(Ordering::Relaxed) && lease::holds(connection, lease.key, lease.attempt)?;
+    if !holds {
+        lease.lost.store(true, Ordering::Relaxed);
+    }
+    Ok(holds)
+}
+
+/// What answers a question once the transaction is committed. Nobody may be waiting any more.
+fn answer_to(transaction: &Transaction<'_>, sweep: i64, question: Question) -> Result<Box<dyn FnOnce()>, Error> {
+    fn reply<T: 'static>(to: SyncSender<T>, answer: T) -> Box<dyn FnOnce()> {
+        Box::new(move || {
+            let _ = to.send(answer);
+        })
+    }
+    Ok(match question {
+        Question::Claim { run, wanted, environment, reply: to } => {
+            let claim = lease::claim(transaction, sweep, &run, &wanted)?;
+            // A first attempt has nothing to go on from and nothing to remove.
+            let is_first = matches!(claim, Claim::Own { attempt: 1, .. });
+            if let Claim::Own { key, attempt, .. } = claim
+                && is_first
+            {
+                lease::prepare(transaction, key, attempt, None, &environment)?;
+            }
+            reply(to, (claim, is_first))
+        }
+        Question::Prepare { lease, checkpoint, environment, reply: to } => {
+            let after = if holds(transaction, &lease)? {
+                lease::prepare(transaction, lease.key, lease.attempt, checkpoint.as_ref(), &environment)?
+            } else {
+                0
+            };
+            reply(to, after)
+        }
+        Question::Sync { lease, reply: to } => reply(to, holds(transaction, &lease)?),
+        Question::Bury { process, why, limit, reply: to } => reply(to, lease::bury(transaction, process, &why, limit)?),
+    })
+}
+
+fn store_record(connection: &Connection, lease: &Lease, record: Record) -> Result<(), Error> {
+    let key = lease.key;
+    match record {
+        Record::Facts(f) => {
             let layers = Some(LayerFacts::to_json(&f.layers)).filter(|_| !f.layers.is_empty());
             let classes = Some(serde_json::Value::from(f.classes).to_string()).filter(|text| text != "[]");
             let sql =
                 "UPDATE run SET planned_steps = ?, parameters = ?, flops_per_step = ?, layers = ?, classes = ?, device = ?, threads = ?
-                       WHERE id = ?";
+                       WHERE key = ?";
             let mut update = connection.prepare_cached(sql)?;
-            update.execute(params![f.planned_steps, f.parameters, f.flops_per_step, layers, classes, f.device, f.threads, run])?;
+            update.execute(params![f.planned_steps, f.parameters, f.flops_per_step, layers, classes, f.device, f.threads, key])?;
         }
-        Message::Steps { run, steps } => {
-            let key = key(&run)?;
+        Record::Steps(steps) => {
             let mut insert = connection.prepare_cached("INSERT INTO step_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
             for s in steps {
                 let finite = [s.loss, s.accuracy.unwrap_or(0.0), s.lr, s.grad_norm].iter().all(|x| x.is_finite());
@@ -343,38 +449,32 @@ fn store_message(connection: &Connection, message: Message) -> Result<(), Error>
                 insert.execute(params![key, s.step, s.epoch, s.examples, s.loss, s.accuracy, s.lr, s.grad_norm, us, finite])?;
             }
         }
-        Message::Eval { run, eval: e } => {
+        Record::Eval(e) => {
             let finite = e.loss.is_finite() && e.accuracy.is_none_or(f64::is_finite);
             let us = microseconds(e.elapsed_ms);
             let mut insert = connection.prepare_cached("INSERT INTO eval_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-            let key = key(&run)?;
             insert.execute(params![key, e.split.name(), e.step, e.epoch, e.examples, e.loss, e.accuracy, us, finite, e.noise_scale])?;
         }
-        Message::Positions { run, positions } => {
-            let key = key(&run)?;
+        Record::Positions(positions) => {
             let mut insert = connection.prepare_cached("INSERT INTO position_log VALUES (?, ?, ?, ?)")?;
             for p in positions {
                 insert.execute(params![key, p.step, p.x, p.y])?;
             }
         }
-        Message::Measurement { run, measurement: m } => {
-            connection.prepare_cached("INSERT INTO measurement_log VALUES (?, ?, ?)")?.execute(params![key(&run)?, m.name, m.value])?;
+        Record::Measurement(m) => {
+            connection.prepare_cached("INSERT INTO measurement_log VALUES (?, ?, ?)")?.execute(params![key, m.name, m.value])?;
         }
-        Message::Picture { run, picture: p } => {
+        Record::Picture(p) => {
             let mut insert = connection.prepare_cached("INSERT INTO picture_log VALUES (?, ?, ?, ?, ?, ?)")?;
-            insert.execute(params![key(&run)?, p.name, p.height, p.width, p.channels, p.pixels])?;
+            insert.execute(params![key, p.name, p.height, p.width, p.channels, p.pixels])?;
         }
-        Message::Confusion { run, confusion } => {
-            let key = key(&run)?;
+        Record::Confusion(confusion) => {
             let mut insert = connection.prepare_cached("INSERT INTO confusion_log VALUES (?, ?, ?, ?)")?;
             for (at, examples) in confusion.examples.iter().enumerate().filter(|(_, examples)| **examples > 0) {
                 insert.execute(params![key, at / confusion.classes, at % confusion.classes, examples])?;
             }
         }
-        Message::End { run, ended } => {
-            let sql = format!("UPDATE run SET outcome = ?, error = ?, steps = ?, ended_at = {NOW} WHERE id = ?");
-            connection.prepare_cached(&sql)?.execute(params![ended.outcome.name(), ended.error, ended.steps, run])?;
-        }
+        Record::End(ended) => lease::end(connection, key, lease.attempt, &ended)?,
     }
     Ok(())
 }

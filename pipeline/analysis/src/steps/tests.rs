@@ -1,10 +1,8 @@
 //! Steps written by the tracker and read back.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use spec::record::{Facts, Outcome, Sink, Step};
 use spec::{Arm, Config, Metric, Study, Value};
+use std::collections::BTreeMap;
 use tracker::{Ended, Environment, Reader, Tracker};
 
 use super::Steps;
@@ -52,10 +50,10 @@ fn written(name: &str) -> std::path::PathBuf {
         seeds: vec![0],
         source: String::new(),
     };
-    let tracker = Tracker::open(&path, std::slice::from_ref(&study)).unwrap();
+    let tracker = Tracker::open(&path, std::slice::from_ref(&study), Environment::default()).unwrap();
     for (run, (_, spec)) in study.runs().enumerate() {
         let (steps, outcome) = RUNS[run];
-        let mut sink = tracker.start(&spec, &Arc::new(Environment::default())).unwrap();
+        let mut sink = tracker.start(&spec).unwrap();
         let (device, layers, classes) = ("cpu".into(), vec![], vec![]);
         let facts = Facts { parameters: 1, flops_per_step: 1, memory_bytes: 1, planned_steps: steps, device, threads: 1, layers, classes };
         sink.begin(&facts).unwrap();

@@ -2,49 +2,71 @@
 
 mod progress;
 pub mod resources;
+mod supervisor;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use spec::record::Outcome;
-use tracker::{Environment, Reader, Tracker};
+use tracker::{Reader, Tracker};
 
 use crate::args::Sweep;
 use crate::commands::count_of;
-use crate::output::{duration, tell};
+use crate::output::{complain, duration, tell};
 use crate::plan::{Item, Planned};
 use crate::signals::Stop;
 use crate::{environment, error};
 use progress::Progress;
-use resources::Resources;
+use resources::{Limits, Resources};
+use supervisor::{Death, Trainer};
+use worker::{Shared, Trained};
 
+/// A run that kills its process, which trains nothing else, as many times without coming any further has failed.
+const DEATHS: u64 = 2;
+
+/// Runs the sweep in a process of its own, or, being that, trains.
 pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
+    match Trainer::of_this_process() {
+        None => supervisor::supervise(),
+        Some(trainer) => train(db, quiet, args, &trainer),
+    }
+}
+
+fn train(db: &Path, quiet: bool, args: &Sweep, trainer: &Trainer) -> Result<ExitCode> {
+    let stop = Stop::on_signals().context("listening to signals")?;
+    supervisor::listen(&stop);
     let mut planned = Planned::new(db, &args.selection)?;
     let say = |text: String| {
         if !quiet {
             tell(&text);
         }
     };
-    planned.skipped.iter().for_each(|line| say(line.clone()));
-    let stop = Stop::on_signals().context("listening to signals")?;
+    let is_first = trainer.before.is_none();
+    planned.skipped.iter().filter(|_| is_first).for_each(|line| say(line.clone()));
     let started = Instant::now();
-    let tracker = Tracker::open(db, &planned.studies)?;
-    planned.look_up(db, &args.selection, false)?;
-    let queue: Vec<&Item> = planned.to_run().collect();
+    let checkpoint_every = Some(Duration::from_secs_f64(args.checkpoint_every)).filter(|every| !every.is_zero());
+    let tracker = Tracker::open(db, &planned.studies, environment::current())?.with_checkpoints_every(checkpoint_every);
+    let suspects = trainer.before.as_ref().map_or(Ok(vec![]), |death| bury(&tracker, death, args))?;
+    planned.look_up(db, &args.selection, trainer.before.as_ref().map(|_| &trainer.since[..]))?;
+    let queue: Vec<&Item> = planned.to_run().chain(planned.to_wait_for()).collect();
     let skipped = planned.items.len() - queue.len() - planned.refused().count();
-    let outcomes = if queue.is_empty() {
+    let mut outcomes = vec![];
+    if queue.is_empty() {
         say(format!("nothing to train: {} to skip (`pipeline plan` says why)", count_of(skipped, "run")));
-        vec![]
     } else {
         let estimate = planned.estimate_s().map_or(String::new(), |s| format!(", about {}", duration(s)));
         say(format!("{} to train, {skipped} skipped, {} at a time{estimate}", count_of(queue.len(), "run"), planned.limits.jobs));
-        train_all(&planned, &queue, &tracker, &stop, &Arc::new(environment::current()), quiet, args.fail_fast)
-    };
+        let (alone, together): (Vec<&Item>, Vec<&Item>) = queue.into_iter().partition(|item| suspects.contains(&item.run.id));
+        for (queue, jobs) in [(alone, 1), (together, planned.limits.jobs)] {
+            let limits = Limits { jobs, ..planned.limits };
+            outcomes.extend(train_all(&planned, &queue, limits, &tracker, &stop, quiet, args));
+        }
+    }
     tracker.close().context("closing the results")?;
     if !outcomes.is_empty() {
         say(format!("{} in {} ({skipped} skipped)", counts(&outcomes), duration(started.elapsed().as_secs_f64())));
@@ -54,70 +76,108 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     }
     let failed = planned_failures(db, &planned)?;
     if let Some(code) = stop.exit_code() {
-        say("stopped by a signal; the next `pipeline sweep` keeps finished runs and starts the others again".into());
+        say(format!("stopped by a signal; what was trained is kept, and this goes on where it was:\n  {}", same_command()));
         return Ok(ExitCode::from(code));
     }
     let refused = planned.refused().count();
     for item in planned.refused().take(3) {
-        tell(&format!("{} {} · {} · seed {} {}", crate::output::error_word(), item.study, item.arm, item.run.seed, item.action.why()));
+        complain(&format!("{} · {} · seed {} {}", item.study, item.arm, item.run.seed, item.action.why()));
     }
     if refused > 3 {
-        tell(&format!("{} {} more do not fit into memory; `pipeline plan` lists them", crate::output::error_word(), refused - 3));
+        complain(&format!("{} more do not fit into memory; `pipeline plan` lists them", refused - 3));
     }
     if failed > 0 {
-        tell(&format!(
-            "{} {} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again",
-            crate::output::error_word(),
-            count_of(failed, "run")
-        ));
+        complain(&format!("{} failed; `pipeline plan` says why, `pipeline sweep --retry-failed` runs them again", count_of(failed, "run")));
     }
-    Ok(if failed + refused > 0 { ExitCode::from(error::FAILED) } else { ExitCode::SUCCESS })
+    let lost = outcomes.contains(&Trained::Lost);
+    Ok(if failed + refused > 0 || lost { ExitCode::from(error::FAILED) } else { ExitCode::SUCCESS })
 }
 
-/// Trains the queue, as many runs at a time as there are jobs and memory for. Returns the outcome of every run that ended.
+/// Takes up what the trainer before has left. Returns the runs that may have been its end.
+fn bury(tracker: &Tracker, death: &Death, args: &Sweep) -> Result<Vec<String>> {
+    let why = format!("the process that trained it was {}", death.why);
+    let buried = tracker.bury(death.process, &why, DEATHS + u64::from(args.retries))?;
+    for run in &buried.failed {
+        tell(&format!("run {run} has failed: {why}, whenever it was trained alone"));
+    }
+    if buried.is_idle && death.count > 1 {
+        anyhow::bail!("the process that trains was {} without training anything, again", death.why);
+    }
+    Ok(buried.suspects)
+}
+
+/// What was typed, to be typed again.
+fn same_command() -> String {
+    let quoted = |word: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+        if word.chars().all(plain) && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    format!("pipeline {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// Trains the queue, as many runs at a time as there are jobs and memory for. Returns what came of every run that is over.
 fn train_all(
     planned: &Planned,
     queue: &[&Item],
+    limits: Limits,
     tracker: &Tracker,
     stop: &Stop,
-    environment: &Arc<Environment>,
     quiet: bool,
-    fail_fast: bool,
-) -> Vec<Outcome> {
-    let resources = Resources::new(planned.limits, queue.iter().map(|item| item.facts.memory_bytes).collect());
+    args: &Sweep,
+) -> Vec<Trained> {
+    if queue.is_empty() {
+        return vec![];
+    }
+    let resources = Resources::new(limits, queue.iter().map(|item| item.facts.memory_bytes).collect());
     let progress = Progress::new(queue, resources.slots(), quiet);
+    let shared = Shared { planned, tracker, stop, progress: &progress, retries: args.retries };
+    let waits = AtomicBool::new(false);
     worker::quiet_panics();
     std::thread::scope(|scope| {
         let work = |slot: usize| {
-            let (progress, resources, environment) = (&progress, &resources, environment);
+            let (shared, resources, waits) = (&shared, &resources, &waits);
             move || {
-                let mut outcomes = vec![];
+                let mut all = vec![];
                 while let Some(admitted) = resources.next(slot, &|| stop.requested()) {
-                    let threads = || resources.threads(slot);
-                    let outcome = worker::train(queue[admitted.run], planned, tracker, environment, stop, progress, slot, &threads);
-                    if outcome.is_none() || (fail_fast && outcome == Some(Outcome::Failed)) {
-                        stop.abandon();
+                    let trained = shared.train(queue[admitted.run], slot, &|| resources.threads(slot));
+                    match trained {
+                        Trained::Elsewhere => {
+                            admitted.put_back();
+                            if !waits.swap(true, Ordering::Relaxed) && !quiet {
+                                shared.progress.say("another sweep trains some of these runs; they are taken over if it dies");
+                            }
+                            continue;
+                        }
+                        Trained::Lost => stop.abandon(),
+                        Trained::Ended(Outcome::Failed) if args.fail_fast => stop.abandon(),
+                        Trained::Ended(_) | Trained::Done => {}
                     }
-                    outcomes.extend(outcome);
+                    all.push(trained);
                 }
-                progress.idle(slot);
-                outcomes
+                shared.progress.idle(slot);
+                all
             }
         };
         let workers: Vec<_> = (0..resources.slots()).map(|slot| scope.spawn(work(slot))).collect();
-        let outcomes = workers.into_iter().flat_map(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
+        let all = workers.into_iter().flat_map(|w| w.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
         progress.finish();
-        outcomes
+        all
     })
 }
 
-/// `105 completed, 5 diverged`.
-fn counts(outcomes: &[Outcome]) -> String {
+/// `105 completed, 5 diverged, 3 trained by another sweep`.
+fn counts(all: &[Trained]) -> String {
     let mut counts: BTreeMap<Outcome, usize> = BTreeMap::new();
-    for outcome in outcomes {
-        *counts.entry(*outcome).or_default() += 1;
+    for trained in all {
+        if let Trained::Ended(outcome) = trained {
+            *counts.entry(*outcome).or_default() += 1;
+        }
     }
-    counts.iter().map(|(o, n)| format!("{n} {}", o.name())).collect::<Vec<_>>().join(", ")
+    let elsewhere = all.iter().filter(|trained| **trained == Trained::Done).count();
+    let elsewhere = (elsewhere > 0).then(|| format!("{elsewhere} trained by another sweep"));
+    let counts: Vec<String> = counts.iter().map(|(o, n)| format!("{n} {}", o.name())).chain(elsewhere).collect();
+    if counts.is_empty() { "nothing trained".into() } else { counts.join(", ") }
 }
 
 fn write_reports(db: &Path, args: &Sweep, planned: &Planned, say: &dyn Fn(String)) -> Result<()> {

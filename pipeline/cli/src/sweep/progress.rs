@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use spec::record::{Eval, Outcome, Step};
 use tracker::Ended;
 
-use crate::output::{duration, tell};
+use crate::output::{complain, duration, error_line, tell, visible};
 use crate::plan::Item;
 
 pub struct Progress {
@@ -110,11 +110,19 @@ impl Progress {
         match &self.view {
             View::Lines => tell(&line()),
             View::Bars { all, .. } if ended.outcome == Outcome::Failed => {
-                let _ = all.println(line());
+                let _ = all.println(visible(&line()));
             }
             _ => {}
         }
         self.draw_total();
+    }
+
+    /// A run was not for us to train: another sweep has ended it (`done`), or is at it and will be looked at again.
+    pub fn leave(&self, slot: usize, done: bool) {
+        self.done.fetch_add(usize::from(done), Ordering::Relaxed);
+        let mut state = self.state();
+        state.finished_work += if done { state.running[slot].0 } else { 0.0 };
+        state.running[slot] = (0.0, 0.0);
     }
 
     /// A slot has nothing left to do.
@@ -124,13 +132,13 @@ impl Progress {
         }
     }
 
-    /// A message that must not be torn apart by bars.
-    pub fn say(&self, text: &str) {
+    /// An error that must not be torn apart by bars.
+    pub fn complain(&self, text: &str) {
         match &self.view {
             View::Bars { all, .. } => {
-                let _ = all.println(text);
+                let _ = all.println(error_line(text));
             }
-            View::Lines | View::Silent => tell(text),
+            View::Lines | View::Silent => complain(text),
         }
     }
 

@@ -1,9 +1,13 @@
 //! Who may train when, and on how many threads: runs in their order, as many as there are jobs and memory for; cores are
 //! shared evenly between the runs that are there, so that the last ones get those that the others have left.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// After which time a run that another sweep is training is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a sweep may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +33,9 @@ pub struct Resources {
 }
 
 struct State {
-    next: usize,
+    waiting: VecDeque<usize>,
+    /// Runs that other sweeps are training, and when to look at them again.
+    elsewhere: Vec<(Instant, usize)>,
     /// Slots with a run, in the order in which they came.
     running: Vec<usize>,
     used: u64,
@@ -47,7 +53,7 @@ impl Resources {
     pub fn new(limits: Limits, needs: Vec<u64>) -> Self {
         let jobs = limits.jobs.clamp(1, needs.len().max(1));
         let limits = Limits { jobs, ..limits };
-        let state = State { next: 0, running: vec![], used: 0 };
+        let state = State { waiting: (0..needs.len()).collect(), elsewhere: vec![], running: vec![], used: 0 };
         Resources {
             limits,
             needs,
@@ -71,14 +77,21 @@ impl Resources {
             if stopped() {
                 return None;
             }
-            let run = state.next;
-            let need = *self.needs.get(run)?;
-            if state.running.is_empty() || state.used + need <= self.limits.memory {
-                state.next += 1;
-                state.used += need;
-                state.running.push(slot);
-                self.share(&state);
-                return Some(Admitted { resources: self, slot, run });
+            let now = Instant::now();
+            if let Some(due) = state.elsewhere.iter().position(|(at, _)| *at <= now) {
+                let (_, run) = state.elsewhere.swap_remove(due);
+                state.waiting.push_back(run);
+            }
+            match state.waiting.front().copied() {
+                None if state.elsewhere.is_empty() => return None,
+                Some(run) if state.running.is_empty() || state.used + self.needs[run] <= self.limits.memory => {
+                    state.waiting.pop_front();
+                    state.used += self.needs[run];
+                    state.running.push(slot);
+                    self.share(&state);
+                    return Some(Admitted { resources: self, slot, run });
+                }
+                _ => {}
             }
             // Woken by a run that ends; looks up from time to time for a signal.
             state = self.freed.wait_timeout(state, Duration::from_millis(100)).unwrap_or_else(PoisonError::into_inner).0;
@@ -98,7 +111,8 @@ impl Resources {
             used <= self.limits.memory
         };
         let free = self.limits.jobs - state.running.len();
-        let runs = (state.running.len() + self.needs[state.next..].iter().take(free).take_while(fits).count()).max(1);
+        let waiting = state.waiting.iter().map(|run| &self.needs[*run]);
+        let runs = (state.running.len() + waiting.take(free).take_while(fits).count()).max(1);
         for (rank, slot) in state.running.iter().enumerate() {
             let even = self.limits.cores / runs + usize::from(rank < self.limits.cores % runs);
             self.shares[*slot].store(self.limits.threads.unwrap_or(even).max(1), Ordering::Relaxed);
@@ -107,6 +121,13 @@ impl Resources {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admitted<'_> {
+    /// Another sweep is training it: it comes again after a while.
+    pub fn put_back(self) {
+        self.resources.state().elsewhere.push((Instant::now() + LOOK_AGAIN, self.run));
     }
 }
 
@@ -167,6 +188,18 @@ mod tests {
         let resources = Resources::new(Limits { threads: Some(5), ..LIMITS }, vec![1]);
         let _run = next(&resources, 0).unwrap();
         assert_eq!(resources.threads(0), 5);
+    }
+
+    #[test]
+    fn what_another_sweep_trains_comes_again() {
+        let resources = Resources::new(LIMITS, vec![1; 2]);
+        next(&resources, 0).unwrap().put_back();
+        assert_eq!(next(&resources, 0).unwrap().run, 1);
+        let started = Instant::now();
+        let again = next(&resources, 0).unwrap();
+        assert_eq!((again.run, started.elapsed() > LOOK_AGAIN / 2), (0, true));
+        drop(again);
+        assert!(next(&resources, 0).is_none());
     }
 
     #[test]

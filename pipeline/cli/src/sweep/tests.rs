@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use clap::Parser;
 use engine::Catalog;
 use spec::Study;
 use tracker::{Environment, Tracker};
 
 use super::*;
+use crate::args::{Args, Command};
 use crate::plan::Action;
 
 const GRID: &str = r#"
@@ -44,6 +46,7 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
             dataset: Some(Arc::clone(&good)),
             facts: facts.clone(),
             action: Action::Run("new".into()),
+            wanted: tracker::Wanted::Unfinished,
             estimate_ms: None,
         })
         .collect();
@@ -52,19 +55,20 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
 
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("r.db");
-    let tracker = Tracker::open(&db, std::slice::from_ref(&study)).unwrap();
+    let tracker = Tracker::open(&db, std::slice::from_ref(&study), Environment::default()).unwrap();
     let planned = Planned {
         studies: vec![study],
         skipped: vec![],
         items,
         shared: 0,
         device,
-        limits: resources::Limits { jobs: 1, cores: 1, threads: None, memory: u64::MAX },
+        limits: Limits { jobs: 1, cores: 1, threads: None, memory: u64::MAX },
     };
     let queue: Vec<&Item> = planned.to_run().collect();
-    let outcomes = train_all(&planned, &queue, &tracker, &Stop::default(), &Arc::new(Environment::default()), true, false);
+    let Args { command: Command::Sweep(args), .. } = Args::parse_from(["pipeline", "sweep", "--retries", "1"]) else { panic!("a sweep") };
+    let outcomes = train_all(&planned, &queue, planned.limits, &tracker, &Stop::default(), true, &args);
     tracker.close().unwrap();
-    assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Completed]);
+    assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Completed].map(Trained::Ended));
 
     let ids: Vec<&str> = planned.items.iter().map(|i| i.run.id.as_str()).collect();
     let known = Tracker::known(&db, &ids).unwrap();
@@ -72,4 +76,9 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
     assert!(error(0).starts_with("panicked at ") && error(0).contains("out of range"), "{}", error(0));
     assert!(error(1).contains("the configuration has no usable"), "{}", error(1));
     assert_eq!(planned_failures(&db, &planned).unwrap(), 2);
+    // Every try is on record.
+    let attempts = "SELECT run.seed, number, attempt.outcome FROM attempt JOIN run ON run.key = run_key ORDER BY 1, 2";
+    let attempts: Vec<String> = Reader::open(&db).unwrap().query(attempts).unwrap().rows.iter().map(|row| format!("{row:?}")).collect();
+    let of = |seed: u64, number: u64, outcome: &str| format!("[Integer({seed}), Integer({number}), Text(\"{outcome}\")]");
+    assert_eq!(attempts, [of(0, 1, "failed"), of(0, 2, "failed"), of(1, 1, "failed"), of(1, 2, "failed"), of(2, 1, "completed")]);
 }

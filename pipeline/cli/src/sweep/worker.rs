@@ -3,11 +3,10 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use engine::Error;
-use spec::record::{Confusion, Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step};
-use tracker::{Ended, Environment, RunSink, Tracker};
+use engine::{Checkpoint, Error};
+use spec::record::{Confusion, Eval, Facts, Measurement, Outcome, Picture, Position, Sink, SinkError, Step, WriteState};
+use tracker::{Claimed, Ended, RunSink, Start, Tracker, Wanted};
 
 use super::progress::Progress;
 use crate::plan::{Item, Planned};
@@ -32,45 +31,112 @@ pub fn quiet_panics() {
     }));
 }
 
-/// Trains a run and records how it ended. `None`: the results can't be written, so the sweep can't go on.
-#[expect(clippy::too_many_arguments, reason = "what all runs of a sweep share")]
-pub fn train(
-    item: &Item,
-    planned: &Planned,
-    tracker: &Tracker,
-    environment: &Arc<Environment>,
-    stop: &Stop,
-    progress: &Progress,
-    slot: usize,
-    threads: &dyn Fn() -> usize,
-) -> Option<Outcome> {
-    progress.begin(slot, item);
-    let sink = match tracker.start(&item.run, environment) {
-        Ok(sink) => sink,
-        Err(e) => return lost(progress, &e),
-    };
-    let mut watched = Watched { sink, stop, progress, slot, steps: 0, shown_ms: 0.0, last_eval: None };
-    IN_RUN.set(true);
-    let result = catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, item.dataset.as_deref(), &planned.device, threads, &mut watched)));
-    IN_RUN.set(false);
-    let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
-    let ended = match result {
-        Ok(Ok(ending)) => Ended { outcome: ending.outcome, steps: ending.steps, error: ending.reason },
-        Ok(Err(Error::Sink(e))) => return lost(progress, &e),
-        Ok(Err(e)) => failed(e.to_string(), watched.steps),
-        Err(panic) => failed(format!("panicked{}: {}", PANIC_PLACE.with_borrow(Clone::clone), message(panic.as_ref())), watched.steps),
-    };
-    let (last_eval, sink) = (watched.last_eval, watched.sink);
-    if let Err(e) = sink.end(ended.clone()) {
-        return lost(progress, &e);
-    }
-    progress.end(slot, item, &ended, last_eval.as_ref());
-    Some(ended.outcome)
+/// What came of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trained {
+    Ended(Outcome),
+    /// Another sweep is training it.
+    Elsewhere,
+    /// Another sweep has ended it.
+    Done,
+    /// The results can't be written, so the sweep can't go on.
+    Lost,
 }
 
-fn lost(progress: &Progress, error: &SinkError) -> Option<Outcome> {
-    progress.say(&format!("{} {error}", crate::output::error_word()));
-    None
+/// What all runs of a sweep share.
+pub struct Shared<'a> {
+    pub planned: &'a Planned,
+    pub tracker: &'a Tracker,
+    pub stop: &'a Stop,
+    pub progress: &'a Progress,
+    /// How many times more a failed run is tried.
+    pub retries: u32,
+}
+
+impl Shared<'_> {
+    /// Trains a run, if it is to be had, and records how it ended.
+    pub fn train(&self, item: &Item, slot: usize, threads: &dyn Fn() -> usize) -> Trained {
+        self.progress.begin(slot, item);
+        let mut wanted = item.wanted.clone();
+        for tries_left in (0..=self.retries).rev() {
+            let start = match self.tracker.claim(&item.run, &wanted) {
+                Ok(Claimed::Own(start)) => *start,
+                Ok(Claimed::Elsewhere) => {
+                    self.progress.leave(slot, false);
+                    return Trained::Elsewhere;
+                }
+                Ok(Claimed::Done) => {
+                    self.progress.leave(slot, true);
+                    return Trained::Done;
+                }
+                Err(e) => return self.lost(&e),
+            };
+            let (ended, eval) = match self.attempt(item, start, slot, threads) {
+                Ok(attempt) => attempt,
+                Err(over) => return over,
+            };
+            if ended.outcome == Outcome::Failed && tries_left > 0 && !self.stop.requested() {
+                let why = ended.error.as_deref().unwrap_or_default();
+                let again = if tries_left == 1 { "once more".into() } else { format!("up to {tries_left} times more") };
+                let name = format!("{} · {} · seed {}", item.study, item.arm, item.run.seed);
+                self.progress.say(&format!("{name} failed at step {}: {why}; it is tried {again}", ended.steps));
+                wanted = Wanted::Failed;
+                continue;
+            }
+            self.progress.end(slot, item, &ended, eval.as_ref());
+            return Trained::Ended(ended.outcome);
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// One try: how the run ended, with its last evaluation; or what else came of it.
+    fn attempt(&self, item: &Item, start: Start, slot: usize, threads: &dyn Fn() -> usize) -> Result<(Ended, Option<Eval>), Trained> {
+        let checkpoint = start.checkpoint.map(|(_, state)| Checkpoint::parse(state));
+        let mut watched = Watched { sink: start.sink, of: self, slot, steps: 0, shown_ms: 0.0, last_eval: None };
+        let run = |watched: &mut Watched<'_>, checkpoint: Option<&Checkpoint>| {
+            IN_RUN.set(true);
+            let dataset = item.dataset.as_deref();
+            let result =
+                catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, dataset, &self.planned.device, threads, checkpoint, watched)));
+            IN_RUN.set(false);
+            result
+        };
+        let mut result = match checkpoint {
+            None => run(&mut watched, None),
+            Some(Ok(checkpoint)) => run(&mut watched, Some(&checkpoint)),
+            Some(Err(e)) => Ok(Err(e)),
+        };
+        if let Ok(Err(Error::Checkpoint(why))) = &result {
+            self.progress.say(&format!("run {} starts over: {why}", item.run.id));
+            let sink = self.tracker.start_over(watched.sink).map_err(|e| self.lost(&e))?;
+            watched = Watched { sink, of: self, slot, steps: 0, shown_ms: 0.0, last_eval: None };
+            result = run(&mut watched, None);
+        }
+        let failed = |error: String, steps| Ended { outcome: Outcome::Failed, steps, error: Some(error) };
+        let ended = match result {
+            Ok(Ok(ending)) => Ended { outcome: ending.outcome, steps: ending.steps, error: ending.reason },
+            Ok(Err(Error::Sink(e))) => return Err(self.over(&watched.sink, slot, &e)),
+            Ok(Err(e)) => failed(e.to_string(), watched.steps),
+            Err(panic) => failed(format!("panicked{}: {}", PANIC_PLACE.with_borrow(Clone::clone), message(panic.as_ref())), watched.steps),
+        };
+        let Watched { sink, last_eval, .. } = watched;
+        sink.end(ended.clone()).map_err(|e| self.lost(&e))?;
+        Ok((ended, last_eval))
+    }
+
+    /// The run's records were not taken.
+    fn over(&self, sink: &RunSink, slot: usize, error: &SinkError) -> Trained {
+        if !sink.is_lost() {
+            return self.lost(error);
+        }
+        self.progress.leave(slot, false);
+        Trained::Elsewhere
+    }
+
+    fn lost(&self, error: &SinkError) -> Trained {
+        self.progress.complain(&error.to_string());
+        Trained::Lost
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -81,8 +147,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// A sink that also shows progress and looks for signals.
 struct Watched<'a> {
     sink: RunSink,
-    stop: &'a Stop,
-    progress: &'a Progress,
+    of: &'a Shared<'a>,
     slot: usize,
     steps: u64,
     shown_ms: f64,
@@ -99,7 +164,7 @@ impl Sink for Watched<'_> {
         // Drawing costs more than a small step; ten times a second is enough for the eye.
         if step.elapsed_ms - self.shown_ms > 100.0 {
             self.shown_ms = step.elapsed_ms;
-            self.progress.at(self.slot, step);
+            self.of.progress.at(self.slot, step);
         }
         self.sink.step(step)
     }
@@ -127,7 +192,19 @@ impl Sink for Watched<'_> {
         self.sink.confusion(confusion)
     }
 
+    fn wants_checkpoint(&self, at_epoch_end: bool) -> bool {
+        self.sink.wants_checkpoint(at_epoch_end)
+    }
+
+    fn checkpoint(&mut self, step: u64, write: &mut WriteState<'_>) -> Result<(), SinkError> {
+        self.sink.checkpoint(step, write)?;
+        if let Some(trouble) = self.sink.trouble() {
+            self.of.progress.say(&format!("warning: {trouble}; the run goes on without"));
+        }
+        Ok(())
+    }
+
     fn interrupted(&self) -> bool {
-        self.stop.requested()
+        self.of.stop.requested()
     }
 }

@@ -5,6 +5,7 @@
 mod archives;
 mod data;
 mod documents;
+mod faults;
 mod models;
 mod objectives;
 mod plan;

@@ -1,8 +1,6 @@
 //! Sweeps: everything is logged, nothing is done twice, and how a sweep went leaves no trace in its results.
 
-use std::time::{Duration, Instant};
-
-use crate::workspace::{Outcome, TINY, Workspace};
+use crate::workspace::{TINY, Workspace};
 
 #[test]
 fn every_step_of_every_run_is_in_the_database_and_nothing_is_trained_twice() {
@@ -68,72 +66,6 @@ fn runs_that_cannot_fit_into_memory_are_refused_with_the_figure() {
     assert!(wrong.stderr.contains("expected a number and a unit, such as 512MiB"), "{}", wrong.stderr);
 }
 
-/// A grid that takes some seconds.
-fn slow() -> String {
-    TINY.replace("epochs = 2", "epochs = 150")
-        .replace("lr = [0.1, 1000]", "lr = [0.01, 0.1]")
-        .replace("hidden = 8", "hidden = 64")
-        .replace("batch_size = 32", "batch_size = 2")
-}
-
-/// Starts a sweep and waits until it has logged steps of its second run or later.
-fn started(w: &Workspace) -> std::process::Child {
-    let mut command = w.command(&["sweep", "-j", "1"]);
-    let child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_mins(1);
-    let logged = || {
-        w.run(&["query", "--format", "csv", "SELECT COUNT(DISTINCT run_id) FROM step"])
-            .stdout
-            .lines()
-            .nth(1)
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(0)
-    };
-    while logged() < 2 {
-        assert!(Instant::now() < deadline, "the sweep logs nothing");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child
-}
-
-#[test]
-fn a_killed_sweep_ends_with_the_same_tables_after_a_restart() {
-    let undisturbed = Workspace::new(&slow());
-    undisturbed.ok(&["sweep"]);
-    let w = Workspace::new(&slow());
-    let mut child = started(&w);
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
-    let without_result = "SELECT COUNT(*) FROM run WHERE outcome IS NULL";
-    assert_ne!(w.rows(without_result), ["0"], "it was killed too late");
-    // Unless it was killed just between two runs.
-    let cut_off = w.rows("SELECT COUNT(*) FROM run WHERE started_at IS NOT NULL AND outcome IS NULL")[0] == "1";
-    let plan = w.ok(&["plan"]);
-    assert_eq!(plan.contains("was cut off; starts over"), cut_off, "{plan}");
-    w.ok(&["sweep"]);
-    assert_eq!(w.rows(without_result), ["0"]);
-    assert_eq!(w.logged(), undisturbed.logged());
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_finishes_the_batch_and_the_next_sweep_goes_on() {
-    let w = Workspace::new(&slow());
-    let child = started(&w);
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupted.success());
-    let outcome = Outcome::of(&child.wait_with_output().unwrap());
-    assert_eq!(outcome.code, Some(130));
-    assert_ne!(w.rows("SELECT COUNT(*) FROM run WHERE outcome IS NULL"), ["0"], "it was stopped too late");
-    let interrupted = w.rows("SELECT COUNT(*) FROM run WHERE outcome = 'interrupted'")[0] == "1";
-    assert!(!w.path("results/results.db-wal").exists(), "a stopped sweep leaves one file, too");
-    assert_eq!(w.ok(&["plan"]).contains("was interrupted; starts over"), interrupted);
-    w.ok(&["sweep"]);
-    let undisturbed = Workspace::new(&slow());
-    undisturbed.ok(&["sweep"]);
-    assert_eq!(w.logged(), undisturbed.logged());
-}
-
 #[test]
 fn a_grown_grid_trains_only_what_is_new_and_force_trains_all() {
     let w = Workspace::new(TINY);
@@ -143,17 +75,6 @@ fn a_grown_grid_trains_only_what_is_new_and_force_trains_all() {
     assert!(grown.stderr.contains("2 runs to train, 2 skipped"), "{}", grown.stderr);
     assert_eq!(w.rows("SELECT COUNT(*), (SELECT COUNT(*) FROM study_run) FROM run"), ["6,4"]);
     assert!(w.run(&["sweep", "--force"]).stderr.contains("4 runs to train, 0 skipped"));
-}
-
-#[test]
-fn a_second_sweep_on_the_same_database_is_refused() {
-    let w = Workspace::new(&slow());
-    let mut child = started(&w);
-    let second = w.run(&["sweep"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_eq!(second.code, Some(1));
-    assert!(second.stderr.contains("another sweep is writing to it"), "{}", second.stderr);
 }
 
 #[test]

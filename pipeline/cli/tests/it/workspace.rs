@@ -1,5 +1,6 @@
 //! A folder of its own for every test, with grid files and the commands run in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -84,6 +85,24 @@ impl Workspace {
     /// The answer to a query as CSV without its header.
     pub fn rows(&self, sql: &str) -> Vec<String> {
         self.ok(&["query", "--format", "csv", sql]).lines().skip(1).map(str::to_owned).collect()
+    }
+
+    /// Every row of every table, except for times and places and for how it came to be: what must not depend on how a sweep went.
+    pub fn tables(&self) -> BTreeMap<&'static str, Vec<String>> {
+        let of = |table: &str, columns: &str| self.rows(&format!("SELECT {columns} FROM {table} ORDER BY 1, 2, 3"));
+        let facts = "id, arm, seed, config, outcome, error, steps, planned_steps, parameters, flops_per_step, device, layers, classes";
+        BTreeMap::from([
+            ("study", of("study", "name, question, hypothesis, metric, axes, source, analysis")),
+            ("study_target", of("study_target", "study, metric, value")),
+            ("study_run", of("study_run", "study, run_id, position, arm, axes")),
+            ("run", of("run", facts)),
+            ("step", of("step", "run_id, step, epoch, examples, loss, accuracy, lr, grad_norm, finite")),
+            ("eval", of("eval", "run_id, split, step, epoch, examples, loss, accuracy, noise_scale, finite")),
+            ("position", of("position", "run_id, step, x, y")),
+            ("measurement", of("measurement", "run_id, name, value")),
+            ("picture", of("picture", "run_id, name, height, width, channels, pixels")),
+            ("confusion", of("confusion", "run_id, label, predicted, examples")),
+        ])
     }
 
     /// Everything that was logged, except for times and places: what must not depend on how a sweep went.

@@ -1,0 +1,235 @@
+//! Checkpoint files: what an unfinished run can go on from, in a folder beside the database.
+//!
+//! A file is one line of JSON, filled up with spaces to 512 bytes, and the state of the training as the engine writes it. It appears
+//! under its name only when all of it is on disk, so that there is always either the one before or the new one.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use spec::record::WriteState;
+
+const HEADER: usize = 512;
+const SUFFIX: &str = "checkpoint";
+
+/// What stands before the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) run: String,
+    /// Steps that were taken, and evaluations and places that were recorded, up to here.
+    pub(crate) step: u64,
+    pub(crate) evals: u64,
+    pub(crate) positions: u64,
+}
+
+/// The checkpoints of a results file.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn of(database: &Path) -> Self {
+        // Two names of one file share its checkpoints.
+        let mut name = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
+        name.push("-checkpoints");
+        Folder(PathBuf::from(name))
+    }
+
+    fn file(&self, run: &str) -> PathBuf {
+        self.0.join(format!("{run}.{SUFFIX}"))
+    }
+
+    /// Puts a checkpoint in the place of the one before. `process` tells the writers of a run that was taken over apart.
+    pub(crate) fn write(&self, header: &Header, process: u32, state: &mut WriteState<'_>) -> io::Result<()> {
+        std::fs::create_dir_all(&self.0)?;
+        let unfinished = self.0.join(format!("{}.{process}.unfinished", header.run));
+        let written = write(&unfinished, header, state).and_then(|()| std::fs::rename(&unfinished, self.file(&header.run)));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&unfinished);
+        }
+        written?;
+        // The name is on disk, too, when the folder is. Not every system lets a folder be opened.
+        File::open(&self.0).and_then(|folder| folder.sync_all()).or(Ok(()))
+    }
+
+    /// A run's checkpoint, if it has one that is whole.
+    pub(crate) fn read(&self, run: &str) -> Option<(Header, Vec<u8>)> {
+        let mut file = File::open(self.file(run)).ok()?;
+        let length = file.metadata().ok()?.len();
+        let (header, bytes, checksum) = read_header(&mut file)?;
+        if header.run != run || length != HEADER as u64 + bytes {
+            return None;
+        }
+        let mut state = Vec::with_capacity(usize::try_from(bytes).ok()?);
+        file.take(bytes).read_to_end(&mut state).ok()?;
+        let found = start(&header).chain_update(&state).finalize();
+        (spec::hex(&found) == checksum).then_some((header, state))
+    }
+
+    /// The step that a run's checkpoint is of, if it has one. Whether it is whole is seen when it is read.
+    pub(crate) fn step(&self, run: &str) -> Option<u64> {
+        let (header, ..) = read_header(&mut File::open(self.file(run)).ok()?)?;
+        (header.run == run).then_some(header.step)
+    }
+
+    /// Removes a run's checkpoint, and the folder when it was the last.
+    pub(crate) fn remove(&self, run: &str) {
+        if std::fs::remove_file(self.file(run)).is_ok() {
+            let _ = std::fs::remove_dir(&self.0);
+        }
+    }
+
+    /// Removes what a sweep that was cut off has left: checkpoints that `is_unfinished` does not know, and halves of some.
+    pub(crate) fn tidy(&self, is_unfinished: &dyn Fn(&str) -> bool, is_alive: &dyn Fn(u32) -> bool) {
+        let Ok(files) = std::fs::read_dir(&self.0) else { return };
+        for path in files.flatten().map(|entry| entry.path()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let parts: Vec<&str> = name.split('.').collect();
+            let is_left = match parts[..] {
+                [run, SUFFIX] => !is_unfinished(run),
+                [_, process, "unfinished"] => process.parse().is_ok_and(|process| !is_alive(process)),
+                _ => false,
+            };
+            if is_left {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// The checksum's beginning: it covers what the header says.
+fn start(header: &Header) -> Sha256 {
+    Sha256::new().chain_update(format!("{} {} {} {}\n", header.run, header.step, header.evals, header.positions))
+}
+
+/// Counts and hashes what goes through.
+struct Hashing<W> {
+    to: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.to.write(bytes)?;
+        self.hash.update(&bytes[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+fn write(path: &Path, header: &Header, state: &mut WriteState<'_>) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(&[b' '; HEADER])?;
+    let (bytes, checksum) = {
+        let mut hashing = Hashing { to: io::BufWriter::with_capacity(1 << 16, &mut file), hash: start(header), bytes: 0 };
+        state(&mut hashing)?;
+        hashing.flush()?;
+        (hashing.bytes, spec::hex(&hashing.hash.finalize()))
+    };
+    let line = serde_json::json!({
+        "format": "pipeline checkpoint 1", "run": header.run, "step": header.step, "evals": header.evals, "positions": header.positions,
+        "bytes": bytes, "sha256": checksum,
+    })
+    .to_string();
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(line.as_bytes())?;
+    file.seek(SeekFrom::Start(HEADER as u64 - 1))?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// The header, how many bytes follow, and their checksum.
+fn read_header(file: &mut File) -> Option<(Header, u64, String)> {
+    let mut line = [0; HEADER];
+    file.read_exact(&mut line).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&line).ok()?;
+    if json["format"] != "pipeline checkpoint 1" {
+        return None;
+    }
+    let count = |key: &str| json[key].as_u64();
+    let text = |key: &str| json[key].as_str().map(str::to_owned);
+    let header = Header { run: text("run")?, step: count("step")?, evals: count("evals")?, positions: count("positions")? };
+    Some((header, count("bytes")?, text("sha256")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header() -> Header {
+        Header { run: "56ccd4e6571e54a7".into(), step: 7, evals: 2, positions: 0 }
+    }
+
+    fn written(state: &[u8]) -> (tempfile::TempDir, Folder) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::of(&place.path().join("r.db"));
+        folder.write(&header(), 1, &mut |to| to.write_all(state)).unwrap();
+        (place, folder)
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_goes() {
+        let (place, folder) = written(b"state");
+        let run = header().run;
+        assert_eq!(folder.read(&run), Some((header(), b"state".to_vec())));
+        assert_eq!((folder.step(&run), folder.step("other")), (Some(7), None));
+        let later = Header { step: 9, ..header() };
+        folder.write(&later, 1, &mut |to| to.write_all(b"later")).unwrap();
+        assert_eq!(folder.read(&run), Some((later, b"later".to_vec())));
+        folder.remove(&run);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing stays behind");
+    }
+
+    #[test]
+    fn one_that_could_not_be_written_leaves_the_one_before() {
+        let (place, folder) = written(b"state");
+        let broken = folder.write(&Header { step: 9, ..header() }, 1, &mut |to| {
+            to.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(folder.read(&header().run), Some((header(), b"state".to_vec())));
+        assert_eq!(std::fs::read_dir(place.path().join("r.db-checkpoints")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_left_of_other_sweeps_goes_and_what_can_be_used_stays() {
+        let (place, folder) = written(b"state");
+        let inside = |name: &str| place.path().join("r.db-checkpoints").join(name);
+        for name in ["done.checkpoint", "run.1.unfinished", "run.2.unfinished", "mine.txt"] {
+            std::fs::write(inside(name), "x").unwrap();
+        }
+        folder.tidy(&|run| run == header().run, &|process| process == 2);
+        let left = |name: &str| inside(name).exists();
+        assert!(!left("done.checkpoint") && !left("run.1.unfinished"));
+        assert!(left("run.2.unfinished") && left("mine.txt") && folder.read(&header().run).is_some());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        /// Whatever happens to a byte, the end or the length, the checkpoint is whole or it is none.
+        #[test]
+        fn damage_is_noticed(state in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
+            let (_place, folder) = written(&state);
+            let path = folder.file(&header().run);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = at.index(bytes.len());
+            let before = bytes.clone();
+            if cut { bytes.truncate(at) } else { bytes[at] ^= 1 << bit }
+            std::fs::write(&path, &bytes).unwrap();
+            match folder.read(&header().run) {
+                None => {}
+                // A space that became another kind of white space changes nothing.
+                Some(found) => prop_assert!(found == (header(), state) && before[at].is_ascii_whitespace() && !cut),
+            }
+        }
+    }
+}
