@@ -12,9 +12,6 @@ use spec::{Config, Limits, Study, Vocabulary};
 
 use crate::error::Expected;
 
-/// A grid file has no business being larger than this.
-const MAX_BYTES: u64 = 1 << 20;
-
 /// Studies, and why others were left out.
 pub struct Loaded {
     pub studies: Vec<Study>,
@@ -117,11 +114,7 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    let usage = |what: String| Expected::Usage(format!("{}: {what}", path.display()));
-    let size = std::fs::metadata(path).map_err(|e| usage(e.to_string()))?.len();
-    if size > MAX_BYTES {
-        return Err(usage(format!("a grid file of {size} bytes is too large; the limit is {MAX_BYTES}")).into());
-    }
-    Ok(std::fs::read_to_string(path).map_err(|e| usage(e.to_string()))?)
+/// The text of a grid file or a model file that somebody named.
+pub fn read(path: &Path) -> anyhow::Result<String> {
+    Ok(spec::document::read(path).map_err(|e| Expected::Usage(format!("{}: {e}", path.display())))?)
 }

@@ -5,7 +5,7 @@
 pub mod analysis;
 pub mod config;
 pub mod diagnostic;
-mod document;
+pub mod document;
 pub mod grid;
 pub mod metric;
 pub mod model;
@@ -14,6 +14,7 @@ pub mod run;
 pub mod schema;
 pub mod surface;
 pub mod value;
+mod visible;
 pub mod vocabulary;
 
 pub use config::{Config, fingerprint, hex};
@@ -22,4 +23,5 @@ pub use grid::Limits;
 pub use metric::{Metric, Quantity, Split};
 pub use run::{Arm, RunSpec, Study};
 pub use value::Value;
+pub use visible::{is_deceptive, visible};
 pub use vocabulary::{Choice, Key, Kind, Vocabulary};

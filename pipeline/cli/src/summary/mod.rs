@@ -24,7 +24,7 @@ pub fn summary(args: &Summary) -> Result<ExitCode> {
     let single;
     let model = if Path::new(&args.model).extension().is_some_and(|e| e == "toml") {
         let path = Path::new(&args.model);
-        let text = std::fs::read_to_string(path).map_err(|e| Expected::Usage(format!("{}: {e}", path.display())))?;
+        let text = crate::grids::read(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         single = Model::parse(&name, &args.model, &text).map_err(|e| Expected::Usage(e.to_string()))?;
         &single

@@ -2,6 +2,10 @@
 
 use spec::model::{Padding, Window};
 
+/// Bounds of the lists that kernels keep: places of a window, and rows of windows for all rows of pixels.
+const MAX_PLACES: usize = 1 << 24;
+const MAX_ROWS: usize = 1 << 22;
+
 /// A window that moves over images stored \[depth, height, width, channels\].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
@@ -45,6 +49,7 @@ impl Geometry {
             let hint = if input.len() == 1 { "; put it before what flattens" } else { "" };
             return Err(format!("takes {expected}, not {input:?}{hint}"));
         };
+        let text = |list: &[usize]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
         let lift = |list: &[usize], fill| {
             let mut lifted = [fill; 3];
             lifted[3 - list.len()..].copy_from_slice(list);
@@ -63,7 +68,6 @@ impl Geometry {
                 (before[d], after[d]) = (each[d + rank - 3], each[d + rank - 3]);
             }
             let Some(room) = (input[d] + before[d] + after[d]).checked_sub(kernel[d]) else {
-                let text = |list: &[usize]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
                 let padding = match &window.padding {
                     Padding::Each(each) => format!(" with padding {}", text(each)),
                     Padding::Valid | Padding::Same => String::new(),
@@ -77,6 +81,10 @@ impl Geometry {
                 ));
             };
             output[d] = room / stride[d] + 1;
+        }
+        let too_many = |counts: &[usize], most: usize| counts.iter().try_fold(1usize, |n, k| n.checked_mul(*k)).is_none_or(|n| n > most);
+        if too_many(&kernel, MAX_PLACES) || too_many(&[output[0], output[1], kernel[0], kernel[1]], MAX_ROWS) {
+            return Err(format!("a window of {} over {} is too large to be computed here", text(&window.size), text(sizes)));
         }
         Ok(Geometry { channels, input, kernel, stride, before, after, output })
     }

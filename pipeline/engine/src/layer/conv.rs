@@ -73,7 +73,9 @@ impl Op for Conv {
     }
 
     fn multiply_adds(&self) -> u64 {
-        (self.filters * self.geometry.window_len() / self.groups * self.geometry.output_pixels()) as u64
+        // The largest networks are refused for this number, so it must not wrap around.
+        let weights = self.filters * (self.geometry.window_len() / self.groups);
+        (weights as u64).saturating_mul(self.geometry.output_pixels() as u64)
     }
 
     /// One matrix product per group and place of the window: candle's own convolutions are restricted, and slow to differentiate.

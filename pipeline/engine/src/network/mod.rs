@@ -78,6 +78,13 @@ pub(crate) enum Slot {
 
 const SLOTS: usize = 3;
 
+/// Bounds of a network, far beyond any that could be trained here, checked before anything is allocated. Sums and products of what is
+/// within them fit into 64 bits: numbers in one output of one example and in all of them, trainable numbers, and multiply-adds.
+const MAX_OUTPUT: u64 = 1 << 28;
+const MAX_ACTIVATIONS: u64 = 1 << 32;
+const MAX_PARAMETERS: u64 = 1 << 36;
+const MAX_MULTIPLY_ADDS: u64 = 1 << 44;
+
 /// The layers of a network, with every shape checked.
 pub(crate) struct Structure {
     pub(crate) ops: Vec<Box<dyn Op>>,
@@ -106,7 +113,19 @@ impl Structure {
     }
 
     fn build(graph: &Graph, input: &[usize], classes: usize) -> std::result::Result<Self, String> {
+        let mut size = Totals::default();
+        size.add_output(input).map_err(|what| format!("an example of shape {input:?} {what}"))?;
         let mut shapes = vec![input.to_vec()];
+        // What takes from each output.
+        let mut takers = vec![vec![]; graph.nodes.len() + 1];
+        for node in &graph.nodes {
+            for input in &node.inputs {
+                // One that does not stand before is refused below.
+                if let Some(takers) = takers.get_mut(*input) {
+                    takers.push(&node.layer);
+                }
+            }
+        }
         // The output that each output is, number by number: a flattened one is that before.
         let mut sources = vec![0];
         let mut ops: Vec<Box<dyn Op>> = vec![];
@@ -122,14 +141,15 @@ impl Structure {
             }
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|input| &shapes[*input][..]).collect();
             let called: Vec<String> = node.inputs.iter().map(|input| source(graph, *input)).collect();
-            let place = Place { index: i, sources: &called, classes, is_rectified: is_rectified(graph, i + 1) };
+            let place = Place { index: i, sources: &called, classes, is_rectified: is_rectified(&takers[i + 1]) };
             let op = layer::new(&node.layer, &inputs, &place).map_err(at)?;
+            size.add_output(&op.output()).and_then(|()| size.add_layer(&*op)).map_err(at)?;
             shapes.push(op.output());
             sources.push(if node.layer == Layer::Flatten { taken[0] } else { i + 1 });
             ops.push(op);
         }
         let inputs: Vec<Vec<usize>> = graph.nodes.iter().map(|node| node.inputs.clone()).collect();
-        if let Some(unused) = (1..ops.len()).find(|output| inputs.iter().all(|inputs| !inputs.contains(output))) {
+        if let Some(unused) = (1..ops.len()).find(|output| takers[*output].is_empty()) {
             return Err(format!("nothing takes from {}", title(&graph.nodes[unused - 1])));
         }
         Ok(Structure { ops, inputs, shapes, scheme: Scheme::default() })
@@ -161,10 +181,10 @@ impl Structure {
     /// Bytes that training takes on our kernels: parameters with what the optimizer remembers of each, activations and their
     /// gradients, and the layers' own memory.
     pub(crate) fn training_bytes(&self, batch: usize, states: usize) -> u64 {
-        let parameters = self.parameters() * (1 + states as u64);
-        let activations = (2 * batch * self.activations()) as u64;
-        let own: u64 = self.ops.iter().map(|op| layer::Build::<f32>::kernel(&**op).memory(batch) as u64).sum();
-        4 * (parameters + activations + own)
+        let parameters = self.parameters().saturating_mul(1 + states as u64);
+        let activations = (2 * batch as u64).saturating_mul(self.activations() as u64);
+        let own = self.ops.iter().map(|op| layer::Build::<f32>::kernel(&**op).memory(batch) as u64).fold(0, u64::saturating_add);
+        parameters.saturating_add(activations).saturating_add(own).saturating_mul(4)
     }
 
     /// For the data and every output: whether the gradient to it is needed, because it depends on a parameter.
@@ -228,14 +248,61 @@ fn wrong_end(graph: &Graph, last: &[usize], classes: usize) -> String {
     format!("the network ends with {from}, whose output is {last:?}, and {classes} classes need [{classes}]; {remedy}")
 }
 
-/// Whether an output goes through functions that are like ReLU (linear above, flat below), and nowhere else.
-fn is_rectified(graph: &Graph, output: usize) -> bool {
-    let is_like_relu = |node: &Node| match node.layer {
+/// Whether an output is only taken by functions that are like ReLU (linear above, flat below).
+fn is_rectified(takers: &[&Layer]) -> bool {
+    let is_like_relu = |layer: &&Layer| match layer {
         Layer::Activation(activation) => !matches!(activation, Activation::Tanh | Activation::Sigmoid),
         _ => false,
     };
-    let mut takers = graph.nodes.iter().filter(|node| node.inputs.contains(&output)).peekable();
-    takers.peek().is_some() && takers.all(is_like_relu)
+    !takers.is_empty() && takers.iter().all(is_like_relu)
+}
+
+/// How large a network is so far.
+#[derive(Default)]
+struct Totals {
+    activations: u64,
+    parameters: u64,
+    multiply_adds: u64,
+}
+
+impl Totals {
+    fn add_output(&mut self, shape: &[usize]) -> std::result::Result<(), String> {
+        let size = numbers(shape);
+        self.activations = self.activations.saturating_add(size);
+        if size > MAX_OUTPUT {
+            return Err(format!("comes to {} numbers for one example; the limit is {MAX_OUTPUT}", counted(size)));
+        }
+        if self.activations > MAX_ACTIVATIONS {
+            return Err(format!(
+                "with the layers before it, comes to {} numbers for one example; the limit is {MAX_ACTIVATIONS}",
+                self.activations
+            ));
+        }
+        Ok(())
+    }
+
+    fn add_layer(&mut self, op: &dyn Op) -> std::result::Result<(), String> {
+        let parameters = op.parameters().iter().fold(0u64, |sum, p| sum.saturating_add(numbers(&p.shape)));
+        self.parameters = self.parameters.saturating_add(parameters);
+        if self.parameters > MAX_PARAMETERS {
+            return Err(format!("with the layers before it, has {} parameters; the limit is {MAX_PARAMETERS}", counted(self.parameters)));
+        }
+        self.multiply_adds = self.multiply_adds.saturating_add(op.multiply_adds());
+        if self.multiply_adds > MAX_MULTIPLY_ADDS {
+            let all = counted(self.multiply_adds);
+            return Err(format!("with the layers before it, takes {all} multiply-adds for one example; the limit is {MAX_MULTIPLY_ADDS}"));
+        }
+        Ok(())
+    }
+}
+
+/// In a tensor.
+fn numbers(shape: &[usize]) -> u64 {
+    shape.iter().fold(1u64, |n, size| n.saturating_mul(*size as u64))
+}
+
+fn counted(n: u64) -> String {
+    if n == u64::MAX { "more than 10^19".to_owned() } else { n.to_string() }
 }
 
 /// The network of a structure, with initial weights from a seed and room for what the optimizer remembers.

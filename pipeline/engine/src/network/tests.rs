@@ -332,3 +332,51 @@ fn parameters_and_operations_are_counted() {
     // Twice the channels of all convolutions: 32 + 2 · (32 + 24 + 32 + 8 + 16 + 16).
     assert_eq!(size("inception", &[28, 28, 1], true).0, 32_010 + 2 * 288);
 }
+
+/// Networks whose sizes would not fit into 64 bits, or whose kernels alone would fill the memory.
+#[test]
+fn absurd_networks_are_refused_before_anything_is_allocated() {
+    let conv = |channels, size: [usize; 2], padding: usize| {
+        let window = Window::new(size.to_vec(), vec![1; 2], Padding::Each(vec![padding; 2]));
+        Layer::Conv { channels, window, groups: 1, bias: true, relu: false }
+    };
+    let pool = |size: Vec<usize>| Layer::MaxPool {
+        window: Window::new(size.clone(), size.iter().map(|_| 1).collect(), Padding::Each(size.iter().map(|n| n / 2).collect())),
+    };
+    let dense = |units| Layer::Dense { units: Units::Fixed(units), bias: false, relu: false };
+    let refused = |layers: Vec<Layer>, input: &[usize], why: &str| {
+        let started = std::time::Instant::now();
+        let error = Structure::of(&Graph::chain(layers), input, 3).err().unwrap_or_else(|| panic!("accepted: {why}")).to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(started.elapsed().as_secs() < 10, "{why} took {:?}", started.elapsed());
+    };
+    refused(vec![Layer::Flatten], &[65_536; 4], "comes to more than 10^19 numbers for one example");
+    refused(vec![conv(65_536, [3; 2], 1024)], &[28, 28, 1], "`conv2d_1` (conv3x3 65536 pad 1024x1024): comes to 281901531136 numbers");
+    refused(vec![conv(1, [1; 2], 1024); 9000], &[28, 28, 1], "layer `conv2d_8` (conv1x1 1 pad 1024x1024): comes to 269353744 numbers");
+    refused(
+        vec![pool(vec![3; 2]); 300],
+        &[1024, 1024, 16],
+        "layer `max_pool2d_256` (maxpool 3x3 stride 1x1 pad 1x1): with the layers before it",
+    );
+    refused(vec![dense(65_536); 9000], &[784], "with the layers before it, has 68770856960 parameters");
+    refused(vec![conv(65_536, [1024; 2], 512)], &[8, 8, 8], "parameters; the limit is");
+    refused(vec![conv(4096, [64; 2], 32)], &[250, 250, 16], "multiply-adds for one example");
+    refused(vec![conv(1, [1024; 2], 1024)], &[4096, 4096, 1], "a window of 1024×1024 over 4096×4096 is too large");
+    refused(vec![pool(vec![1024; 3])], &[8, 8, 8, 1], "a window of 1024×1024×1024 over 8×8×8 is too large");
+    // Each doubles the channels.
+    let mut graph = Graph::default();
+    for i in 0..100 {
+        graph.add(Layer::Activation(Activation::Tanh), &[2 * i]);
+        graph.add(Layer::Concat, &[2 * i, 2 * i + 1]);
+    }
+    let error = Structure::of(&graph, &[4], 3).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(error.contains("layer `concat_27` (concat): comes to 536870912 numbers"), "{error}");
+    // The most layers that a model file may have take no time that grows with their square.
+    let started = std::time::Instant::now();
+    let deep = Structure::of(&Graph::chain(vec![dense(2); 10_000]), &[2], 3).unwrap();
+    assert_eq!(deep.parameters(), 40_000);
+    assert!(started.elapsed().as_millis() < 2000, "{:?}", started.elapsed());
+    // What is allowed and can't be trained has a size that is true.
+    let large = Structure::of(&Graph::chain(vec![dense(65_536); 15]), &[784], 3).unwrap();
+    assert_eq!(large.training_bytes(usize::MAX >> 20, usize::MAX >> 20), u64::MAX);
+}

@@ -1,5 +1,6 @@
 //! From a [`Grid`] to arms: the product of the axes, each cell resolved and checked as a whole.
 
+use std::cell::Cell as Count;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +13,11 @@ use crate::model::Graph;
 use crate::run::Arm;
 use crate::value::Value;
 use crate::vocabulary::{Absent, Key, Kind, Set, Vocabulary};
+
+/// Cells that a grid's conditions look at, times the values that they compare.
+const MAX_COMPARED: u64 = 20_000_000;
+/// Bytes of the texts in the configurations of all runs, of which a network's definition is most.
+const MAX_TEXT: u64 = 128 << 20;
 
 /// The settings of one arm on the way to its configuration.
 type Cell = BTreeMap<&'static str, Assigned>;
@@ -26,7 +32,7 @@ struct Assigned {
 
 /// The axes (in the order of the file) and the arms of a grid.
 pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, limits: Limits) -> Result<(Vec<String>, Vec<Arm>)> {
-    let x = Expander { grid, source, vocabulary: catalog.vocabulary(), limits };
+    let x = Expander { grid, source, vocabulary: catalog.vocabulary(), limits, compared: Count::new(0), text: Count::new(0) };
     let cells = x.cells()?;
     let axes = x.axes();
     let mut resolved = vec![];
@@ -41,6 +47,7 @@ pub(super) fn expand(grid: &Grid, source: Source<'_>, catalog: &dyn Catalog, lim
         if let Some(graph) = &graph {
             x.identify(&mut config, graph, cell, catalog, &mut missing)?;
         }
+        x.weigh(&config, cell)?;
         resolved.push((config, graph));
     }
     for setting in &grid.base {
@@ -107,6 +114,9 @@ struct Expander<'a> {
     source: Source<'a>,
     vocabulary: &'a Vocabulary,
     limits: Limits,
+    /// What was charged so far, see [`MAX_COMPARED`] and [`MAX_TEXT`].
+    compared: Count<u64>,
+    text: Count<u64>,
 }
 
 impl Expander<'_> {
@@ -138,6 +148,7 @@ impl Expander<'_> {
             }
             for condition in &self.grid.exclude {
                 let before = cells.len();
+                self.charge(condition, before)?;
                 cells.retain(|cell| !self.holds(condition, cell));
                 if cells.len() == before {
                     let error = self.source.error(condition.span.clone(), "this [[exclude]] matches no arm");
@@ -177,9 +188,39 @@ impl Expander<'_> {
         Ok(())
     }
 
+    /// Refuses conditions that would take minutes to check.
+    fn charge(&self, condition: &Condition, cells: usize) -> Result<()> {
+        let values: usize = condition.any_of.iter().map(|(_, values)| 1 + values.len()).sum();
+        self.compared.set(self.compared.get().saturating_add((cells as u64).saturating_mul(values as u64)));
+        if self.compared.get() > MAX_COMPARED {
+            let message =
+                format!("conditions up to this one compare {} values, more than the limit of {MAX_COMPARED}", self.compared.get());
+            let error = self.source.error(condition.span.clone(), message);
+            return Err(error.help("say the same with fewer [[when]] and [[exclude]], or cut the grid into several files"));
+        }
+        Ok(())
+    }
+
+    /// Refuses configurations that together would fill the memory: every run has its own.
+    fn weigh(&self, config: &Config, cell: &Cell) -> Result<()> {
+        let texts = config.iter().map(|(_, value)| if let Value::Text(text) = value { text.len() as u64 } else { 0 });
+        let of_runs = texts.sum::<u64>().saturating_mul(self.grid.seeds.len() as u64);
+        self.text.set(self.text.get().saturating_add(of_runs));
+        if self.text.get() > MAX_TEXT {
+            let span = cell.get("model").map_or(0..0, |a| a.span.clone());
+            let message = format!("the networks of all runs take more than {} MiB to be written down", MAX_TEXT >> 20);
+            return Err(self.source.error(span, message).help("take fewer runs of networks with so many layers"));
+        }
+        Ok(())
+    }
+
     /// Each cell that meets the block's condition is replaced by its product with the block's axes.
     fn multiply(&self, cells: Vec<Cell>, block: &Block) -> Result<Vec<Cell>> {
         let factor = block.groups.iter().map(|g| g[0].values.len() as u64).try_fold(1u64, u64::checked_mul);
+        if let Some(condition) = &block.condition {
+            // It is asked twice.
+            self.charge(condition, 2 * cells.len())?;
+        }
         let hit = |cell: &Cell| block.condition.as_ref().is_none_or(|c| self.holds(c, cell));
         let hits = cells.iter().filter(|c| hit(c)).count() as u64;
         let total = factor.and_then(|f| f.checked_mul(hits)).and_then(|n| n.checked_add(cells.len() as u64 - hits));

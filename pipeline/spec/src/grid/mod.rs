@@ -19,6 +19,9 @@ use crate::vocabulary::{Vocabulary, suggest};
 
 type Span = Range<usize>;
 
+/// Of the name of a study.
+const MAX_NAME: usize = 100;
+
 /// Bounds that are checked before anything is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -121,7 +124,7 @@ impl Study {
     /// the file before that number has been checked against `limits`.
     pub fn parse(name: &str, file: &str, text: &str, catalog: &dyn Catalog, limits: Limits) -> Result<Study, Diagnostic> {
         let source = Source { file, text };
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        if !is_study_name(name) {
             let message = format!("`{name}` can't be the name of a study: a grid file is named with letters, digits, `_` and `-`");
             return Err(source.error(0..0, message));
         }
@@ -145,6 +148,11 @@ impl Study {
             source: text.to_owned(),
         })
     }
+}
+
+/// What a study may be called. Reports are folders of that name, on any system, so it is never a path.
+pub fn is_study_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use crate::vocabulary::{Key, Kind, Set, Vocabulary, suggest, suggest_key};
 /// The sections of a grid file.
 pub(crate) const SECTIONS: [&str; 9] = ["study", "base", "grid", "zip", "when", "exclude", "runs", "replicates", "analysis"];
 
+/// Bytes of a text in a configuration: every run has its own, and labels are made of them.
+const MAX_TEXT: usize = 1000;
+
 /// What the parser carries around.
 struct Parser<'a> {
     source: Source<'a>,
@@ -325,7 +328,7 @@ impl Parser<'_> {
                 let error = self.error(value.span(), format!("the axis `{}` needs a list or a range", key.name));
                 return Err(error.help(format!(
                     "write [{}] to fix it to one value, or a list, or {{ log = [1e-4, 10], points = 11 }}",
-                    &self.source.text[value.span()]
+                    crate::visible::brief(&self.source.text[value.span()], 100)
                 )));
             }
         };
@@ -485,6 +488,9 @@ impl Parser<'_> {
                 let known: Vec<&str> = options.iter().map(String::as_str).collect();
                 let error = self.error(span, format!("`{}` is never \"{s}\"", key.name));
                 return Err(error.suggest(suggest(s, known.iter().copied()), &known));
+            }
+            (Kind::Text(_), DeValue::String(s)) if s.len() > MAX_TEXT => {
+                return Err(wrong(&format!("a text of at most {MAX_TEXT} bytes")));
             }
             (Kind::Text(_), DeValue::String(s)) => Value::Text(s.to_string().into()),
             (Kind::Scalar, _) => self.source.scalar(value, key.name)?.ok_or_else(|| wrong("a single value"))?,

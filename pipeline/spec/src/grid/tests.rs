@@ -279,6 +279,80 @@ fn a_grid_is_counted_before_it_is_built() {
     assert!(parse_limited(&seeds, 1002).is_ok());
 }
 
+/// Each is refused at once, with a message that can be read.
+#[test]
+fn absurd_grids_are_refused_in_no_time() {
+    let axis = |key: &str, from: f64, to: f64| format!("{key} = {{ linear = [{from}, {to}], points = 1000 }}\n");
+    let shares =
+        ["momentum", "validation_fraction", "label_smoothing", "augment_noise", "clip_norm"].map(|key| axis(key, 0.1, 0.9)).concat();
+    let counts = ["warmup_steps", "model.hidden"].map(|key| axis(key, 1.0, 1000.0)).concat();
+    let with = |rest: &str| format!("{STUDY}{BASE}{rest}");
+    let range = |points: &str| with(&format!("[grid]\nmomentum = {{ linear = [0, 0.9], points = {points} }}\n"));
+    let text = |c: &str| format!("{STUDY}{}", BASE.replace("\"sgd\"", &format!("\"{}\"", c.repeat(100_000))));
+    let excludes: String = range::spaced(0.0, 0.9, 9000, false).into_iter().map(|x| format!("[[exclude]]\nmomentum = {x}\n")).collect();
+    let cases = [
+        // 1000^7 > 2^64.
+        (with(&format!("[grid]\n{shares}{counts}")), "the grid has more than 10^19 runs"),
+        (range("9223372036854775807"), "9223372036854775807 is more than the limit of 10000 runs"),
+        (range("9223372036854775808"), "points is too large for a 64-bit integer"),
+        (range("-9223372036854775808"), "a range needs at least 2 points"),
+        (range("1e18"), "points must be a whole number"),
+        (with("[replicates]\nseeds = 1000000000000000000\n"), "1000000000000000000 is more than the limit of 10000 runs"),
+        (with("[replicates]\nseeds = [9223372036854775808]\n"), "a seed is too large for a 64-bit integer"),
+        (format!("{STUDY}{}", BASE.replace("epochs = 2", "epochs = 9223372036854775807")), "`epochs` must be from 1 to 1000000000"),
+        (format!("{STUDY}{}", BASE.replace("epochs = 2", "steps = 18446744073709551615")), "steps is too large for a 64-bit integer"),
+        (format!("{STUDY}{}", BASE.replace("lr = 0.1", "lr = 1e400")), "lr must be a finite number"),
+        (with(&format!("x = {}", "[".repeat(100_000))), "not valid TOML: cannot recurse further"),
+        (with(&format!("x = {}", "{a=".repeat(100_000))), "not valid TOML: "),
+        (with(&format!("[{}]", vec!["a"; 100_000].join("."))), "not valid TOML: "),
+        (text("x"), "unknown optimizer `xxx"),
+        (text("\\u001b"), "unknown optimizer `\\u{1b}"),
+        (text("\u{202e}"), "unknown optimizer `\\u{202e}"),
+        (with("\"\\u009b\\u202e\" = 1\n"), "unknown key `\\u{9b}\\u{202e}` in [base]"),
+        (with(&(0..100_000).map(|i| format!("k{i} = 1\n")).collect::<String>()), "unknown key `k0` in [base]"),
+        (with(&format!("[grid]\nmomentum = {{ linear = [0, 0.9], points = 9000 }}\n{excludes}")), "conditions up to this one compare "),
+    ];
+    for (text, expected) in cases {
+        let started = std::time::Instant::now();
+        let error = Study::parse("g", "g.toml", &text, &toy(), Limits::default()).unwrap_err();
+        assert!(error.message.starts_with(expected), "{expected}\n{error}");
+        let shown = error.to_string();
+        assert!(shown.len() < 6000 && !shown.contains(crate::is_deceptive), "{shown}");
+        // Far less, but for machines that do much else.
+        assert!(started.elapsed().as_secs() < 10, "{expected} took {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn names_of_studies_are_no_paths_and_hold_nothing_invisible() {
+    let text = format!("{STUDY}{BASE}");
+    for name in
+        ["", ".", "..", "../x", "a/b", "a\\b", "/etc", ".hidden", "a\0b", "a\u{202e}b", "a\u{200b}", "a\u{1b}[2J", "a b", "c:", "con.", "ü"]
+    {
+        let error = Study::parse(name, "g.toml", &text, &toy(), Limits::default()).unwrap_err();
+        assert!(error.message.contains("can't be the name of a study"), "{name:?} {error}");
+        assert!(!error.to_string().contains(crate::is_deceptive), "{error}");
+    }
+    let long = "a".repeat(101);
+    assert!(Study::parse(&long, "g.toml", &text, &toy(), Limits::default()).is_err());
+    for name in ["lr", "0", "a-b_C", "-x"] {
+        assert!(Study::parse(name, "g.toml", &text, &toy(), Limits::default()).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn configurations_that_would_fill_the_memory_are_refused() {
+    let layers = vec!["{ layer = \"dense\", units = 2 }"; 9_000].join(", ");
+    let model = format!("layers = [{{ layer = \"flatten\" }}, {layers}, {{ layer = \"dense\", units = \"classes\" }}]\n");
+    let mut library = crate::model::Library::built_in();
+    library.add("deep", "models/deep.toml", &model);
+    let catalog = Toy(toy().0.with_models(library));
+    let grid = |seeds: usize| format!("{STUDY}{}[replicates]\nseeds = {seeds}\n", BASE.replace("\"mlp\"", "\"deep\""));
+    let parse = |seeds| Study::parse("g", "g.toml", &grid(seeds), &catalog, Limits::default());
+    assert!(parse(10).is_ok());
+    assert!(parse(10_000).unwrap_err().message.starts_with("the networks of all runs take more than 128 MiB"));
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in "(\\[study\\]\n|\\[base\\]\n|\\[grid\\]\n|\\[\\[when\\]\\]\n|lr = |\\[1, 2\\]|\\{|\\}|if = |\"sgd\"|optimizer = |\n|=|é|\\PC){0,30}") {

@@ -1,13 +1,13 @@
 //! The models that grid files can name: those in the program, and the files of a folder.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use super::file::MAX_BYTES;
 use super::{Graph, Misfit, Model};
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::document;
 use crate::value::Value;
 use crate::vocabulary::{Choice, intern};
 
@@ -50,7 +50,7 @@ impl Library {
             if path.extension().is_some_and(|e| e == "toml") && path.is_file() {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 let file = path.display().to_string();
-                match read(&path) {
+                match document::read(&path) {
                     Ok(text) => library.add(&name, &file, &text),
                     Err(e) => {
                         let error = Source { file: &file, text: "" }.error(0..0, format!("the model file can't be read: {e}"));
@@ -101,14 +101,4 @@ impl Library {
         };
         self.models.iter().map(choice).collect()
     }
-}
-
-/// The text of a model file, not much more of it than it may have.
-fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = vec![];
-    std::fs::File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_BYTES {
-        return Ok(String::from_utf8_lossy(&bytes).into_owned());
-    }
-    String::from_utf8(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.utf8_error()))
 }

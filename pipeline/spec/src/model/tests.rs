@@ -101,4 +101,14 @@ fn what_is_no_definition_is_said() {
         let error = text.parse::<Graph>().unwrap_err();
         assert_eq!(error.to_string(), format!("`{part}` is no layer in the definition of a network"));
     }
+    // From a database that somebody made: no more than a model file may say.
+    for text in
+        ["dense 65537", "conv65537x1 3", "conv3x3 2 pad 1x65537", "maxpool 99999999999999999999", "conv3x3 4 groups 18446744073709551615"]
+    {
+        assert!(text.parse::<Graph>().is_err(), "{text}");
+    }
+    let error = |text: &str| text.parse::<Graph>().unwrap_err().to_string();
+    assert_eq!(error(&vec!["relu"; 10_001].join(", ")), "the definition of a network has more than 10000 layers");
+    let long = error(&"\u{1b}x".repeat(1_000_000));
+    assert!(long.len() < 200 && !long.contains('\u{1b}'), "{long}");
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::{FromStr, Split};
 
+use super::file::MAX_LAYERS;
 use super::{Activation, Graph, Layer, Node, Padding, Units, Window};
+use crate::visible::brief;
 
 /// A node that does not simply take from the one before it says where it takes from: `concat <- 4 6 8 10`.
 impl fmt::Display for Graph {
@@ -102,18 +104,28 @@ fn pooling(window: &Window) -> String {
 
 /// A text that defines no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no layer in the definition of a network")]
-pub struct NoDefinition(String);
+pub enum NoDefinition {
+    #[error("`{0}` is no layer in the definition of a network")]
+    Layer(String),
+    #[error("the definition of a network has more than {MAX_LAYERS} layers")]
+    TooLong,
+}
+
+/// Of what a layer says; model files allow no more. The text may come from a database that somebody sent.
+const MAX_NUMBER: usize = 65_536;
 
 /// Reads the text back, so that a run can be trained again from its configuration alone. Nodes get names by kind and number.
 impl FromStr for Graph {
     type Err = NoDefinition;
 
     fn from_str(text: &str) -> Result<Self, NoDefinition> {
+        if text.matches(", ").count() >= MAX_LAYERS {
+            return Err(NoDefinition::TooLong);
+        }
         let mut graph = Graph::default();
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         for (i, part) in text.split(", ").enumerate() {
-            let (layer, inputs) = node(part, i).ok_or_else(|| NoDefinition(part.to_owned()))?;
+            let (layer, inputs) = node(part, i).ok_or_else(|| NoDefinition::Layer(brief(part, 60)))?;
             let count = counts.entry(layer.kind()).and_modify(|n| *n += 1).or_insert(1);
             let name = format!("{}_{count}", layer.kind());
             graph.nodes.push(Node { layer, inputs, name });
@@ -221,11 +233,11 @@ impl Words<'_> {
 }
 
 fn positive(word: &str) -> Option<usize> {
-    word.parse().ok().filter(|n| *n > 0)
+    word.parse().ok().filter(|n| (1..=MAX_NUMBER).contains(n))
 }
 
 /// `3x3`: one to three numbers, none below `least`.
 fn list(word: &str, least: usize) -> Option<Vec<usize>> {
     let numbers: Vec<usize> = word.split('x').map(|n| n.parse().ok()).collect::<Option<_>>()?;
-    (numbers.len() <= 3 && numbers.iter().all(|n| *n >= least)).then_some(numbers)
+    (numbers.len() <= 3 && numbers.iter().all(|n| (least..=MAX_NUMBER).contains(n))).then_some(numbers)
 }

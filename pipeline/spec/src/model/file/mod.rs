@@ -11,12 +11,12 @@ mod structure;
 
 use super::Graph;
 use crate::diagnostic::{Diagnostic, Source};
+use crate::document::MAX_BYTES;
 use crate::value::Value;
 use crate::vocabulary::{Absent, Choice, Key, Kind, intern};
 
-/// Bounds that are checked before anything is allocated. A file has no business being larger than this.
-pub(super) const MAX_BYTES: usize = 1 << 20;
-const MAX_LAYERS: usize = 10_000;
+/// Bounds that are checked before anything is allocated.
+pub(super) const MAX_LAYERS: usize = 10_000;
 /// Blocks within blocks.
 const MAX_DEPTH: usize = 16;
 /// Items, inputs and attributes that are looked at while a network is unfolded, those that come to nothing included.
