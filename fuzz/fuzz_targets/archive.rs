@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     // What is not read is passed over in another way.
     let (mut seen, mut total) = (0, 0);
-    let walked = archive(ending, file, form & 4 == 0, &mut |name, content| {
+    let walked = archive(ending, &file, form & 4 == 0, &mut |name, content| {
         seen += 1;
         assert!(!name.is_empty() && !name.starts_with('/') && fuzz::is_printable(name) && !name.contains(['\\', '\n']), "{name:?}");
         assert!(name.split('/').all(|part| !part.is_empty() && !part.starts_with('.') && part != "__MACOSX"), "{name:?}");

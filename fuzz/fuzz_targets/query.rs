@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tracker::{Reader, Tracker};
+use tracker::{Environment, Reader, Tracker};
 
 static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir_in("/dev/shm").expect("a folder"));
 
 /// A results file and what is in it.
 static FILE: LazyLock<(PathBuf, Vec<u8>)> = LazyLock::new(|| {
     let path = FOLDER.path().join("r.db");
-    drop(Tracker::open(&path).expect("a database"));
+    let tracker = Tracker::open(&path, &[], Environment::default()).expect("a database");
+    tracker.close().expect("a database");
     let bytes = std::fs::read(&path).expect("its bytes");
     (path, bytes)
 });

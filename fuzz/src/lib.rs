@@ -68,7 +68,7 @@ impl Catalog for Words {
 
 /// Lines for people hold nothing that a terminal would obey.
 pub fn is_printable(text: &str) -> bool {
-    text.chars().all(|c| c == '\n' || !c.is_control())
+    matches!(spec::visible(text), std::borrow::Cow::Borrowed(_))
 }
 
 /// A gzip file of one member that holds `content` as it is.

@@ -25,6 +25,8 @@ mod surface;
 mod train;
 
 pub use catalog::Catalog;
+#[cfg(fuzzing)]
+pub use data::fuzzing;
 pub use error::Error;
 pub use kernel::single_threaded_tensors;
 pub use layer::Path;

@@ -15,6 +15,8 @@ mod sink;
 mod store;
 mod write;
 
+#[cfg(fuzzing)]
+pub use checkpoint::fuzzing;
 pub use error::Error;
 pub use lease::{Wanted, now};
 pub use read::Reader;
