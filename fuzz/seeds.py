@@ -195,6 +195,12 @@ def checkpoints():
     digest = hashlib.sha256(b"56ccd4e6571e54a7 7 2 0\n" + state).hexdigest()
     line = json.dumps({"format": "pipeline checkpoint 1", "run": "56ccd4e6571e54a7", "step": 7, "evals": 2, "positions": 0,
                        "bytes": len(state), "sha256": digest})
+    header = json.dumps({"__metadata__": {"engine": "pipeline 0.1.0", "format": "1", "run": "fuzz", "on": "cpu", "step": "7", "x": "3ff0000000000000"},
+                         "a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    header = header.ljust(-(-len(header) // 8) * 8)
+    # None, nothing longer and no changes: bytes.
+    seed("checkpoint", "bytes", b"\0\0\0" + struct.pack("<Q", len(header)) + header + bytes(8))
+    seed("checkpoint", "written", b"\1" + bytes(16) + b"\1\0\0\x80\x3f\1\0\0\0\x40\0" + b"\0" + b"\1\x20\0\x31" + b"\0")
     # No counts, no cut and no changes: the bytes of a file. Then counts and a state, and changes of that file.
     seed("saved", "file", b"\0" + b"\0\0" + b"\0" + line.encode().ljust(511) + b"\n" + state)
     seed("saved", "changed", b"\1" + bytes(24) + b"\0\0" + b"\1\x20\0\x31" + b"\0" + state)

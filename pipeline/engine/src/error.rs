@@ -15,6 +15,9 @@ pub enum Error {
     Data(#[from] crate::data::DataError),
     #[error("{0}")]
     Tensor(#[from] candle_core::Error),
+    /// A checkpoint that this run can't go on from; it can start over without.
+    #[error("{0}")]
+    Checkpoint(String),
     /// The storage of the results has failed; the sweep can't go on.
     #[error("{0}")]
     Sink(#[from] SinkError),

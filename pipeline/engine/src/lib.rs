@@ -6,10 +6,13 @@
 //! It knows neither SQL, nor polars, nor the terminal.
 
 pub mod catalog;
+mod checkpoint;
 pub mod data;
 pub mod device;
 mod error;
 mod feature_maps;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gradients;
 mod kernel;
 mod layer;
@@ -25,8 +28,7 @@ mod surface;
 mod train;
 
 pub use catalog::Catalog;
-#[cfg(fuzzing)]
-pub use data::fuzzing;
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use kernel::single_threaded_tensors;
 pub use layer::Path;

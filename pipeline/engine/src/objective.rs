@@ -4,10 +4,11 @@ use candle_core::Device;
 use spec::record::{Facts, Sink};
 use spec::{Config, RunSpec};
 
+use crate::checkpoint::{Checkpoint, unfit};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::train::{self, Ending};
-use crate::{gradients, surface};
+use crate::{device, gradients, surface};
 
 /// What a run will do, checked and counted before anything is done. `dataset` is the configuration's, if it names one.
 ///
@@ -22,24 +23,28 @@ pub fn facts(config: &Config, dataset: Option<&Dataset>, device: &Device) -> Res
     }
 }
 
-/// Runs a run from its start and writes everything that it finds out into `sink`.
+/// Runs a run, from its start or from where it was cut short, and writes everything that it finds out into `sink`: what comes after
+/// the step of `resume`, if there is one.
 ///
 /// What is recorded, except for times, is a function of the configuration, the seed and the data; `threads` is asked before each
 /// step of a training how many threads may work at it.
 ///
 /// # Errors
-/// When the configuration doesn't fit the data, a tensor operation fails, or the sink does.
+/// When the configuration doesn't fit the data, a tensor operation fails, or the sink does. [`Error::Checkpoint`] when the run can't
+/// go on from `resume`; then the sink has been given nothing.
 pub fn run(
     run: &RunSpec,
     dataset: Option<&Dataset>,
     device: &Device,
     threads: &dyn Fn() -> usize,
+    resume: Option<&Checkpoint>,
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     match (run.config.objective(), dataset) {
-        ("surface", _) => surface::descend(run, sink),
+        ("surface", _) => surface::descend(run, resume, sink),
+        ("convolution-gradients", _) if resume.is_some() => Err(unfit("is of no use to a check of gradients, which has no steps")),
         ("convolution-gradients", _) => gradients::check(run, sink),
-        (_, Some(dataset)) => train::train(run, dataset, device, threads, sink),
+        (_, Some(dataset)) => train::train(run, dataset, (device, device::path(device)), threads, resume, sink),
         (_, None) => Err(no_dataset()),
     }
 }

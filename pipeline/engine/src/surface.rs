@@ -1,17 +1,21 @@
 //! Descent on an analytic surface z = f(x, y): the same optimizers and records as a training, with the path besides.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use spec::record::{Eval, Facts, Outcome, Position, Sink, Step};
 use spec::surface::Surface;
 use spec::{Config, RunSpec, Split};
 
+use crate::checkpoint::{self, Checkpoint, Scalars, Visit};
 use crate::error::Error;
 use crate::kernel::Apply;
 use crate::optim::{self, Optimizer};
 use crate::random::{Purpose, Stream};
 use crate::schedule::Schedule;
 use crate::train::{Ending, divergence};
+
+/// What its checkpoints say they were taken on: it is always the CPU that descends.
+const ON: &str = "cpu";
 
 /// What a descent will do.
 ///
@@ -35,12 +39,12 @@ pub(crate) fn facts(config: &Config) -> Result<Facts, Error> {
     })
 }
 
-/// Descends from the start and records every place. The loss is the height; a step counts as one epoch, because each sees all there
+/// Descends and records every place; see [`crate::run`]. The loss is the height; a step counts as one epoch, because each sees all there
 /// is to see.
 ///
 /// # Errors
-/// When the sink fails.
-pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Error> {
+/// When the checkpoint is of another run, or the sink fails.
+pub(crate) fn descend(run: &RunSpec, resume: Option<&Checkpoint>, sink: &mut dyn Sink) -> Result<Ending, Error> {
     let config = &run.config;
     let facts = facts(config)?;
     let (surface, schedule) = (Surface::new(config)?, Schedule::new(config, facts.planned_steps)?);
@@ -49,9 +53,19 @@ pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Erro
     let noise = config.float_or("gradient_noise", 0.0);
     let mut at = [config.float("start_x")?, config.float("start_y")?];
     let mut states = vec![[0.0; 2]; optimizer.states()];
+    // A start on a saddle has height 0, of which no multiple is a limit.
+    let limit = surface.height(at).abs().max(1.0) * config.float("divergence_factor")?;
+    let (mut before, mut first, mut loss) = (Duration::ZERO, 1, surface.height(at));
+    if let Some(checkpoint) = resume {
+        checkpoint.check(run, ON, facts.planned_steps)?;
+        checkpoint.restore(&mut |visit| each_number(&mut at, &mut states, visit))?;
+        (*optimizer.steps(), first) = (checkpoint.count("optimizer_steps")?, checkpoint.step() + 1);
+        (before, loss) = (Duration::from_nanos(checkpoint.count("clock_ns")?), checkpoint.float("loss")?);
+    }
     sink.begin(&facts)?;
     let started = Instant::now();
-    let elapsed_ms = || started.elapsed().as_secs_f64() * 1e3;
+    let elapsed = || before + started.elapsed();
+    let elapsed_ms = || elapsed().as_secs_f64() * 1e3;
     let place = |sink: &mut dyn Sink, step, at: [f64; 2]| -> Result<f64, Error> {
         sink.position(&Position { step, x: at[0], y: at[1] })?;
         let loss = surface.height(at);
@@ -59,10 +73,10 @@ pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Erro
         sink.eval(&Eval { step, epoch: step, split: Split::Train, examples: 1, loss, accuracy: None, noise_scale: None, elapsed_ms })?;
         Ok(loss)
     };
-    let mut loss = place(sink, 0, at)?;
-    // A start on a saddle has height 0, of which no multiple is a limit.
-    let limit = loss.abs().max(1.0) * config.float("divergence_factor")?;
-    for step in 1..=facts.planned_steps {
+    if resume.is_none() {
+        place(sink, 0, at)?;
+    }
+    for step in first..=facts.planned_steps {
         let mut gradient = surface.gradient(at);
         if noise > 0.0 {
             let normal = Stream::new(Purpose::GradientNoise, run.seed, step).normal_pair();
@@ -80,11 +94,32 @@ pub(crate) fn descend(run: &RunSpec, sink: &mut dyn Sink) -> Result<Ending, Erro
         if let Some(reason) = divergence(loss, limit) {
             return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(reason) });
         }
-        if step < facts.planned_steps && sink.interrupted() {
+        if step == facts.planned_steps {
+            break;
+        }
+        let is_interrupted = sink.interrupted();
+        // Each step ends an epoch, and none takes long: a checkpoint after each would take longer.
+        if is_interrupted || sink.wants_checkpoint(false) {
+            let clock_ns = u64::try_from(elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let scalars = Scalars::new(run, ON, step).count("optimizer_steps", *optimizer.steps()).count("clock_ns", clock_ns);
+            let scalars = scalars.float("loss", loss);
+            let each = &mut |visit: &mut Visit<'_, f64>| each_number(&mut at, &mut states, visit);
+            sink.checkpoint(step, &mut |to| checkpoint::write(to, &scalars, each))?;
+        }
+        if is_interrupted {
             return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
         }
     }
     Ok(Ending { outcome: Outcome::Completed, steps: facts.planned_steps, reason: None })
+}
+
+/// Visits all that a descent goes on from.
+fn each_number(at: &mut [f64; 2], states: &mut [[f64; 2]], visit: &mut Visit<'_, f64>) -> candle_core::Result<()> {
+    visit("at", at)?;
+    for (i, state) in states.iter_mut().enumerate() {
+        visit(&format!("state.{i}"), state)?;
+    }
+    Ok(())
 }
 
 fn update(optimizer: &dyn Optimizer, at: &mut [f64; 2], gradient: [f64; 2], states: &mut [[f64; 2]]) {
@@ -124,7 +159,7 @@ mod tests {
             }
             let run = RunSpec { id: config.run_id(0), seed: 0, config };
             let mut memory = Memory::default();
-            let ending = crate::run(&run, None, &candle_core::Device::Cpu, &|| 1, &mut memory).unwrap();
+            let ending = crate::run(&run, None, &candle_core::Device::Cpu, &|| 1, None, &mut memory).unwrap();
             (ending, memory)
         };
         let (ending, memory) = descent(0.05);

@@ -6,17 +6,21 @@ use candle_core::Device;
 use spec::record::{Confusion, Eval, Facts, Measurement, Outcome, Sink, Step};
 use spec::{Config, RunSpec, Split, model};
 
+use crate::checkpoint::Checkpoint;
 use crate::data::{Augment, Dataset, Division, Part, Scale};
 use crate::device;
 use crate::error::Error;
 use crate::feature_maps;
 use crate::kernel::Loss;
-use crate::layer::Scheme;
+use crate::layer::{Path, Scheme};
 use crate::network::{self, Learn, Network, Slot, Structure};
 use crate::optim::{self, Optimizer};
 use crate::random::{Purpose, Stream};
 use crate::schedule::Schedule;
 use crate::summary::{LayerRow, summary};
+use resume::SoFar;
+
+mod resume;
 
 /// Most examples per forward pass of an evaluation: enough to keep the kernels busy, few enough to stay in the caches.
 const EVAL_BATCH: usize = 100;
@@ -116,18 +120,16 @@ impl Plan {
     }
 }
 
-/// Trains a run from its start and writes every step and evaluation into `sink`.
-///
-/// Everything that is recorded, except for times, is a function of the configuration, the seed and the data; `threads` is asked
-/// before each step how many threads may work at it.
+/// Trains a run and writes every step and evaluation into `sink`; see [`crate::run`].
 ///
 /// # Errors
-/// When the configuration doesn't fit the data, a tensor operation fails, or the sink does.
+/// When the configuration doesn't fit the data or the checkpoint, a tensor operation fails, or the sink does.
 pub(crate) fn train(
     run: &RunSpec,
     dataset: &Dataset,
-    device: &Device,
+    (device, path): (&Device, Path),
     threads: &dyn Fn() -> usize,
+    resume: Option<&Checkpoint>,
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     let config = &run.config;
@@ -137,82 +139,86 @@ pub(crate) fn train(
     let mut structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes())?;
     structure.scheme = Scheme::of(config);
     let smoothing = config.float_or("label_smoothing", 0.0);
-    let mut network = network::new(structure, run.seed, device, device::path(device), &*optimizer, smoothing)?;
-    let given = threads();
-    network.set_threads(given);
-    sink.begin(&Facts { threads: u32::try_from(given).unwrap_or(u32::MAX), ..plan.facts.clone() })?;
-
-    let learning = Learning::new(config);
-    if learning.ema_decay.is_some() {
-        network.save(Slot::Average)?;
-    }
-    let augment = Augment::new(config, dataset, run.seed)?;
+    let network = network::new(structure, run.seed, device, path, &*optimizer, smoothing)?;
     let mut training = Training {
         dataset,
         plan: &plan,
-        learning,
+        learning: Learning::new(config),
         network,
         scale: dataset.scale(config),
-        augment,
+        augment: Augment::new(config, dataset, run.seed)?,
         turns: 0,
         labels: vec![],
         clock: Clock::default(),
     };
-    let mut best = config.optional_count("patience").map(|patience| Best::new(patience, config.float_or("min_improvement", 0.0)));
-    training.evaluate_epoch(0, sink, best.as_mut())?;
+    if training.learning.ema_decay.is_some() {
+        training.network.save(Slot::Average)?;
+    }
+    let best = config.optional_count("patience").map(|patience| Best::new(patience, config.float_or("min_improvement", 0.0)));
+    let mut so_far = SoFar { step: 0, examples: 0, limit: f64::INFINITY, best };
+    let on = format!("{} by {path:?}", plan.facts.device).to_lowercase();
+    if let Some(checkpoint) = resume {
+        checkpoint.check(run, &on, plan.steps)?;
+        training.go_on_from(checkpoint, &mut so_far, &mut *optimizer)?;
+    }
+    let given = threads();
+    training.network.set_threads(given);
+    sink.begin(&Facts { threads: u32::try_from(given).unwrap_or(u32::MAX), ..plan.facts.clone() })?;
+    if resume.is_none() {
+        training.evaluate_epoch(0, sink, so_far.best.as_mut())?;
+    }
 
     let (train, per_epoch) = (&plan.division.train, plan.per_epoch());
-    let mut limit = f64::INFINITY;
     let mut order = vec![];
-    let mut examples = 0;
-    for step in 1..=plan.steps {
+    for step in so_far.step + 1..=plan.steps {
         training.network.set_threads(threads());
         training.clock.start();
         let (epoch, batch) = ((step - 1) / per_epoch + 1, (step - 1) % per_epoch);
-        if batch == 0 {
+        if batch == 0 || order.is_empty() {
             order = shuffled(train, run.seed, epoch);
         }
         let start = usize::try_from(batch).unwrap_or(0) * plan.batch_size;
         let indices = &order[start..(start + plan.batch_size).min(order.len())];
-        examples += indices.len() as u64;
+        (so_far.step, so_far.examples) = (step, so_far.examples + indices.len() as u64);
 
         let lr = schedule.rate(step - 1);
-        let taken = training.step(indices, lr, &mut *optimizer, limit)?;
+        let taken = training.step(indices, lr, &mut *optimizer, so_far.limit)?;
         training.clock.stop();
         let Taken { loss, accuracy, grad_norm, diverged } = taken;
-        let elapsed_ms = training.clock.ms();
+        let (examples, elapsed_ms) = (so_far.examples, training.clock.ms());
         sink.step(&Step { step, epoch, examples, loss, accuracy: Some(accuracy), lr, grad_norm, elapsed_ms })?;
 
         if let Some(reason) = diverged {
             return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(reason) });
         }
         if step == 1 {
-            limit = loss * config.float("divergence_factor")?;
+            so_far.limit = loss * config.float("divergence_factor")?;
         }
-        if step < plan.steps && sink.interrupted() {
-            return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
-        }
-        if step % per_epoch == 0 || step == plan.steps {
-            let train_loss = training.evaluate_epoch(step, sink, best.as_mut())?;
+        let at_epoch_end = step % per_epoch == 0 || step == plan.steps;
+        if at_epoch_end {
+            let train_loss = training.evaluate_epoch(step, sink, so_far.best.as_mut())?;
             // The loss of a step is from before its update; without this, what the last update broke would go unseen.
-            if let Some(reason) = divergence(train_loss, limit) {
+            if let Some(reason) = divergence(train_loss, so_far.limit) {
                 return Ok(Ending { outcome: Outcome::Diverged, steps: step, reason: Some(format!("after the update, {reason}")) });
             }
-            if let Some(best) = &best
-                && best.is_exhausted()
-                && step < plan.steps
-            {
+            if let Some(best) = so_far.best.as_ref().filter(|best| best.is_exhausted() && step < plan.steps) {
                 training.finish(Some(best), step, sink)?;
-                let reason = format!(
-                    "no better validation loss in {} epochs; the weights of epoch {} are tested",
-                    best.patience,
-                    best.step.div_ceil(per_epoch)
-                );
-                return Ok(Ending { outcome: Outcome::StoppedEarly, steps: step, reason: Some(reason) });
+                return Ok(Ending { outcome: Outcome::StoppedEarly, steps: step, reason: Some(best.why_stopped(per_epoch)) });
             }
         }
+        if step == plan.steps {
+            break;
+        }
+        // Asked last, so that a checkpoint has the evaluations of its step behind it.
+        let is_interrupted = sink.interrupted();
+        if is_interrupted || sink.wants_checkpoint(at_epoch_end) {
+            sink.checkpoint(step, &mut |to| training.write_checkpoint(to, run, &on, &so_far, &mut *optimizer))?;
+        }
+        if is_interrupted {
+            return Ok(Ending { outcome: Outcome::Interrupted, steps: step, reason: None });
+        }
     }
-    training.finish(best.as_ref(), plan.steps, sink)?;
+    training.finish(so_far.best.as_ref(), plan.steps, sink)?;
     Ok(Ending { outcome: Outcome::Completed, steps: plan.steps, reason: None })
 }
 
@@ -287,6 +293,11 @@ impl Best {
 
     fn is_exhausted(&self) -> bool {
         self.worse >= self.patience
+    }
+
+    fn why_stopped(&self, per_epoch: u64) -> String {
+        let epoch = self.step.div_ceil(per_epoch);
+        format!("no better validation loss in {} epochs; the weights of epoch {epoch} are tested", self.patience)
     }
 }
 

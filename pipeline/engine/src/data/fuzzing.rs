@@ -1,4 +1,4 @@
-//! What fuzzers call: the parsers of foreign bytes, without files.
+//! The parsers of datasets for [`crate::fuzzing`], without files.
 
 use std::io;
 

@@ -9,7 +9,7 @@ mod cifar10;
 mod clips;
 mod fashion_mnist;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod idx;
 mod images;
 mod mnist;

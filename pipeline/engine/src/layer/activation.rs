@@ -27,7 +27,7 @@ impl Op for Activate {
         self.shape.clone()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         let x = &x[0];
         let sigmoid = || (x * 0.5)?.tanh()?.affine(0.5, 0.5);
         match self.activation {

@@ -27,7 +27,7 @@ impl Op for Add {
         self.shape.clone()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         x[1..].iter().try_fold(x[0].clone(), |sum, x| sum + x)
     }
 }

@@ -33,12 +33,9 @@ impl Op for BatchNorm {
     }
 
     /// `memory` holds the running mean and the running variance.
-    fn composed(&self, x: &[Tensor], p: &[Var], memory: &mut Vec<Tensor>, training: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], p: &[Var], memory: &mut [Tensor], training: Option<Draw>) -> Result<Tensor> {
         let n = x[0].dim(0)? * self.pixels();
         let flat = x[0].reshape((n, self.channels))?;
-        if memory.is_empty() {
-            *memory = vec![p[1].as_detached_tensor().zeros_like()?, p[0].as_detached_tensor().ones_like()?];
-        }
         let (mean, variance) = if training.is_some() {
             let mean = flat.mean(0)?;
             let variance = flat.broadcast_sub(&mean)?.sqr()?.mean(0)?;

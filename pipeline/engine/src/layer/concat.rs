@@ -34,7 +34,7 @@ impl Op for Concat {
         self.sizes.iter().copied().chain([self.widths.iter().sum()]).collect()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         Tensor::cat(x, D::Minus1)
     }
 }

@@ -79,7 +79,7 @@ impl Op for Conv {
     }
 
     /// One matrix product per group and place of the window: candle's own convolutions are restricted, and slow to differentiate.
-    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         let g = &self.geometry;
         let batch = x[0].dim(0)?;
         let places: usize = g.kernel.iter().product();

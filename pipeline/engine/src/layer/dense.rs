@@ -40,7 +40,7 @@ impl Op for Dense {
         (self.inputs * self.units) as u64
     }
 
-    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], p: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         let z = x[0].matmul(&p[0])?;
         relu_if(self.relu, if self.bias { z.broadcast_add(&p[1])? } else { z })
     }

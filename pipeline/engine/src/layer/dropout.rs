@@ -34,7 +34,7 @@ impl Op for Dropout {
         self.shape.clone()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, training: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], training: Option<Draw>) -> Result<Tensor> {
         let Some(draw) = training else { return Ok(x[0].clone()) };
         let mut masks = vec![0.0f64; x[0].elem_count()];
         for (example, mask) in masks.chunks_exact_mut(self.shape.iter().product()).enumerate() {

@@ -20,7 +20,7 @@ impl Op for Flatten {
         vec![self.inputs]
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         x[0].reshape((x[0].dim(0)?, self.inputs))
     }
 }

@@ -37,8 +37,9 @@ pub(crate) trait Op: Build<f32> + Build<f64> + Send {
 
     /// The output, as a composition of candle operations that its autograd differentiates rightly.
     ///
-    /// `memory` is empty at first and the layer's own, for what it carries from batch to batch. `training`: see [`Pass`].
-    fn composed(&self, x: &[Tensor], parameters: &[Var], memory: &mut Vec<Tensor>, training: Option<Draw>) -> Result<Tensor>;
+    /// `memory` is the layer's own, for what it carries from batch to batch; at first it is what [`Kernel::remembered`] is.
+    /// `training`: see [`Pass`].
+    fn composed(&self, x: &[Tensor], parameters: &[Var], memory: &mut [Tensor], training: Option<Draw>) -> Result<Tensor>;
 }
 
 /// Makes a layer's CPU kernels for an element type.

@@ -57,7 +57,7 @@ impl Op for Pool {
         self.output.clone()
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         let g = &self.geometry;
         let shape = [&[x[0].dim(0)?], &self.output[..]].concat();
         let around = (self.pooling == Pooling::Max).then_some(f64::NEG_INFINITY);

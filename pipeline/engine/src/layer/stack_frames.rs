@@ -33,7 +33,7 @@ impl Op for StackFrames {
         vec![self.height, self.width, self.frames * self.channels]
     }
 
-    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut Vec<Tensor>, _: Option<Draw>) -> Result<Tensor> {
+    fn composed(&self, x: &[Tensor], _: &[Var], _: &mut [Tensor], _: Option<Draw>) -> Result<Tensor> {
         let shape = [&[x[0].dim(0)?], &self.output()[..]].concat();
         x[0].permute((0, 2, 3, 1, 4))?.contiguous()?.reshape(shape)
     }

@@ -3,9 +3,10 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 
-use super::{Learn, Network, SLOTS, Slot, Structure};
+use super::{Learn, Network, SLOTS, Slot, Structure, name_of_memory, name_of_state};
+use crate::checkpoint::Visit;
 use crate::kernel::Loss;
-use crate::layer::Draw;
+use crate::layer::{Build, Draw, Op};
 use crate::loss::softmax_cross_entropy;
 use crate::optim::Optimizer;
 
@@ -42,7 +43,7 @@ impl Composed {
         let parameters = structure.initial(seed, dtype, device)?;
         let zeros = |p: &Var| (0..states).map(|_| p.as_detached_tensor().zeros_like()).collect::<Result<_>>();
         let states = parameters.iter().flatten().map(zeros).collect::<Result<_>>()?;
-        let memories = vec![vec![]; structure.ops.len()];
+        let memories = structure.ops.iter().map(|op| memories(&**op, dtype, device)).collect::<Result<_>>()?;
         Ok(Composed {
             structure,
             parameters,
@@ -177,7 +178,6 @@ impl Network for Composed {
                 parameter.set(&kept)?;
             }
         }
-        // A layer that has seen no batch yet remembers nothing, and did not then.
         for (memory, kept) in self.memories.iter_mut().flatten().zip(kept) {
             *memory = kept;
         }
@@ -187,8 +187,6 @@ impl Network for Composed {
     fn average(&mut self, decay: f64) -> Result<()> {
         let own = self.weights()?;
         let average = &mut self.slots[Slot::Average as usize];
-        // What a layer has begun to remember since counts from now on.
-        average.extend_from_slice(&own[average.len()..]);
         for (average, own) in average.iter_mut().zip(own) {
             *average = ((&*average * decay)? + (own * (1.0 - decay))?)?;
         }
@@ -211,5 +209,51 @@ impl Network for Composed {
         parameters.iter().map(|p| p.as_tensor().flatten_all()?.to_dtype(DType::F32)?.to_vec1()).collect()
     }
 
+    fn each_number(&mut self, visit: &mut Visit<'_, f32>) -> Result<()> {
+        // Tensors of other devices can't be opened: each is copied, and a copy that was changed takes its place.
+        let mut changed = |name: &str, tensor: &Tensor| -> Result<Option<Tensor>> {
+            let mut numbers = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+            let is_changed = visit(name, &mut numbers)?;
+            let copy = || Tensor::from_vec(numbers, tensor.shape(), tensor.device())?.to_dtype(tensor.dtype());
+            is_changed.then(copy).transpose()
+        };
+        let mut states = self.states.iter_mut();
+        for (i, (parameters, memory)) in self.parameters.iter().zip(&mut self.memories).enumerate() {
+            for (j, (parameter, states)) in parameters.iter().zip(&mut states).enumerate() {
+                if let Some(new) = changed(&name_of_state(i, j, 0), parameter.as_tensor())? {
+                    parameter.set(&new)?;
+                }
+                for (k, state) in states.iter_mut().enumerate() {
+                    replace(state, changed(&name_of_state(i, j, k + 1), state)?);
+                }
+            }
+            for (j, memory) in memory.iter_mut().enumerate() {
+                replace(memory, changed(&name_of_memory(i, j), memory)?);
+            }
+        }
+        for (slot, name) in Slot::LASTING {
+            for (i, copy) in self.slots[slot as usize].iter_mut().enumerate() {
+                replace(copy, changed(&format!("{name}.{i}"), copy)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn seen(&mut self) -> &mut u64 {
+        &mut self.seen
+    }
+
     fn set_threads(&mut self, _: usize) {}
+}
+
+/// What a layer remembers before its first batch: as its kernel does.
+fn memories(op: &dyn Op, dtype: DType, device: &Device) -> Result<Vec<Tensor>> {
+    let mut kernel = Build::<f32>::kernel(op);
+    kernel.remembered().into_iter().map(|memory| Tensor::from_slice(memory, memory.len(), device)?.to_dtype(dtype)).collect()
+}
+
+fn replace(tensor: &mut Tensor, new: Option<Tensor>) {
+    if let Some(new) = new {
+        *tensor = new;
+    }
 }

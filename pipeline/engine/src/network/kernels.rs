@@ -4,7 +4,8 @@
 
 use candle_core::{Device, Result, Tensor, Var};
 
-use super::{Learn, Network, SLOTS, Slot, Structure};
+use super::{Learn, Network, SLOTS, Slot, Structure, name_of_memory, name_of_state};
+use crate::checkpoint::Visit;
 use crate::kernel::{
     Apply, BackwardStage, ForwardStage, Gather, Loss, Parameter, Slopes, Target, Team, backward_images, cross_entropy, edit_all,
     forward_images, mix, room, slices,
@@ -437,6 +438,30 @@ impl Network for Kernels<f32> {
     fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>> {
         let node = self.nodes.iter().find(|node| node.output == self.buffers[layer]);
         node.into_iter().flat_map(|node| &node.parameters).map(|p| p.as_tensor().flatten_all()?.to_vec1()).collect()
+    }
+
+    fn each_number(&mut self, visit: &mut Visit<'_, f32>) -> Result<()> {
+        for (i, node) in self.nodes.iter_mut().enumerate() {
+            for (j, (parameter, states)) in node.parameters.iter().zip(&node.states).enumerate() {
+                for (k, tensor) in std::iter::once(parameter.as_tensor()).chain(states).enumerate() {
+                    let name = name_of_state(i, j, k);
+                    edit_all::<f32, _>(&[tensor], |open| open.into_iter().try_for_each(|numbers| visit(&name, numbers).map(|_| ())))??;
+                }
+            }
+            for (j, memory) in node.kernel.remembered().into_iter().enumerate() {
+                visit(&name_of_memory(i, j), memory)?;
+            }
+        }
+        for (slot, name) in Slot::LASTING {
+            for (i, copy) in self.slots[slot as usize].iter_mut().enumerate() {
+                visit(&format!("{name}.{i}"), copy)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seen(&mut self) -> &mut u64 {
+        &mut self.seen
     }
 
     fn set_threads(&mut self, threads: usize) {

@@ -6,6 +6,7 @@ mod kernels;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use spec::model::{Activation, Graph, Layer, Node};
 
+use crate::checkpoint::Visit;
 use crate::error::Error;
 use crate::kernel::Loss;
 use crate::layer::{self, Op, Path, Place, Scheme};
@@ -50,6 +51,14 @@ pub(crate) trait Network: Send {
     /// The weights of a layer (by its number in the graph, from 1), tensor by tensor.
     fn weights_of(&self, layer: usize) -> Result<Vec<Vec<f32>>>;
 
+    /// Visits every number that a training goes on from: weights, what layers and the optimizer remember, and what is kept in
+    /// [`Slot::Average`] and [`Slot::Best`]. What is gathered is forgotten by the end of a step, and what is set aside by that of a
+    /// measurement.
+    fn each_number(&mut self, visit: &mut Visit<'_, f32>) -> Result<()>;
+
+    /// Examples of all batches in training, which random numbers depend on.
+    fn seen(&mut self) -> &mut u64;
+
     /// How many threads it may use from now on. The results don't depend on it.
     fn set_threads(&mut self, threads: usize);
 }
@@ -84,6 +93,11 @@ const MAX_OUTPUT: u64 = 1 << 28;
 const MAX_ACTIVATIONS: u64 = 1 << 32;
 const MAX_PARAMETERS: u64 = 1 << 36;
 const MAX_MULTIPLY_ADDS: u64 = 1 << 44;
+
+impl Slot {
+    /// Those that a training goes on with, and what they are called in a checkpoint.
+    const LASTING: [(Slot, &str); 2] = [(Slot::Average, "average"), (Slot::Best, "best")];
+}
 
 /// The layers of a network, with every shape checked.
 pub(crate) struct Structure {
@@ -216,6 +230,19 @@ impl Structure {
         };
         self.ops.iter().map(|op| op.parameters().into_iter().map(&mut draw).collect()).collect()
     }
+}
+
+/// What a checkpoint calls a parameter of a layer (0), and what the optimizer remembers of it (from 1).
+fn name_of_state(layer: usize, parameter: usize, state: usize) -> String {
+    match state {
+        0 => format!("layer.{layer}.parameter.{parameter}"),
+        state => format!("layer.{layer}.parameter.{parameter}.state.{state}"),
+    }
+}
+
+/// What a checkpoint calls what a layer remembers of the batches that it saw.
+fn name_of_memory(layer: usize, memory: usize) -> String {
+    format!("layer.{layer}.memory.{memory}")
 }
 
 /// A layer in messages.

@@ -48,6 +48,9 @@ pub(crate) trait Optimizer: Apply<f32> + Apply<f64> + Send {
     /// Prepares the next step, which has this learning rate. To be called before each.
     fn begin(&mut self, lr: f64);
 
+    /// How many steps were begun.
+    fn steps(&mut self) -> &mut u64;
+
     /// The weights after the step; `state` holds as many tensors as there are states.
     fn compose(&self, weights: &Tensor, gradient: &Tensor, state: &mut [Tensor]) -> Result<Tensor>;
 }
@@ -82,6 +85,10 @@ impl<R: Rule> Optimizer for Fused<R> {
     fn begin(&mut self, lr: f64) {
         self.steps += 1;
         self.step = Some(self.rule.begin(lr, self.steps));
+    }
+
+    fn steps(&mut self) -> &mut u64 {
+        &mut self.steps
     }
 
     fn compose(&self, weights: &Tensor, gradient: &Tensor, state: &mut [Tensor]) -> Result<Tensor> {

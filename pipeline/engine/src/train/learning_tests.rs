@@ -104,7 +104,7 @@ fn a_measurement_restores_the_running_statistics() {
     let plan = Plan::new(&config, &dataset, &Device::Cpu).unwrap();
     let mut optimizer = optim::new(&config).unwrap();
     let structure = Structure::new(&plan.graph, &dataset.shape, dataset.classes()).unwrap();
-    let network = network::new(structure, 0, &Device::Cpu, crate::Path::Kernels, &*optimizer, 0.0).unwrap();
+    let network = network::new(structure, 0, &Device::Cpu, Path::Kernels, &*optimizer, 0.0).unwrap();
     let mut training = Training {
         dataset: &dataset,
         plan: &plan,
@@ -230,7 +230,7 @@ fn augmented_training_has_the_same_bits_on_any_number_of_threads() {
     ];
     let with = |threads: usize, seed: u64| {
         let mut memory = Memory::default();
-        train(&run(&changes, seed), &dataset, &Device::Cpu, &|| threads, &mut memory).unwrap();
+        train(&run(&changes, seed), &dataset, (&Device::Cpu, Path::Kernels), &|| threads, None, &mut memory).unwrap();
         bits(&memory)
     };
     assert_eq!(with(1, 0), with(3, 0));

@@ -57,7 +57,7 @@ impl Sink for Memory {
 }
 
 /// A run from `key = value` pairs over small defaults.
-pub(super) fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
+pub(crate) fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
     let mut config = Config::default();
     let text = |s: &'static str| Value::Text(s.into());
     let defaults = [
@@ -90,7 +90,7 @@ pub(super) fn run(changes: &[(&str, Value)], seed: u64) -> RunSpec {
 pub(super) fn trained(changes: &[(&str, Value)], seed: u64) -> (Ending, Memory) {
     let dataset = crate::data::tests::mini();
     let mut memory = Memory::default();
-    let ending = train(&run(changes, seed), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
+    let ending = train(&run(changes, seed), &dataset, (&Device::Cpu, Path::Kernels), &|| 1, None, &mut memory).unwrap();
     (ending, memory)
 }
 
@@ -153,7 +153,7 @@ fn full_batch_single_example_steps_and_interruption() {
     assert_eq!(ending.steps, 200);
     let dataset = crate::data::tests::mini();
     let mut memory = Memory { stop_after: Some(3), ..Memory::default() };
-    let ending = train(&run(&[], 0), &dataset, &Device::Cpu, &|| 1, &mut memory).unwrap();
+    let ending = train(&run(&[], 0), &dataset, (&Device::Cpu, Path::Kernels), &|| 1, None, &mut memory).unwrap();
     assert_eq!((ending.outcome, ending.steps, memory.steps.len()), (Outcome::Interrupted, 3, 3));
 }
 
@@ -209,7 +209,7 @@ fn threads_change_no_bit_even_when_their_number_changes() {
     ];
     let bits = |threads: &dyn Fn() -> usize| -> Vec<[u64; 3]> {
         let mut memory = Memory::default();
-        train(&run(&changes, 4), &dataset, &Device::Cpu, threads, &mut memory).unwrap();
+        train(&run(&changes, 4), &dataset, (&Device::Cpu, Path::Kernels), threads, None, &mut memory).unwrap();
         memory.steps.iter().map(|s| [s.loss, s.accuracy.unwrap(), s.grad_norm].map(f64::to_bits)).collect()
     };
     let one = bits(&|| 1);
