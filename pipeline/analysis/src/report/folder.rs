@@ -3,11 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
 
 use super::{Reports, index};
 use crate::error::Error;
 use crate::{plot, table};
+
+/// How the name of a file ends that is being written.
+const PARTIAL: &str = ".partial";
+
+/// Whether a file is what a process that was cut off had begun to write; nobody writes for an hour.
+fn is_abandoned(entry: &fs::DirEntry) -> bool {
+    let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+    entry.file_name().to_string_lossy().ends_with(PARTIAL) && age().is_some_and(|age| age > Duration::from_hours(1))
+}
 
 /// Whether a file of a study's folder is one that a report may write, and so may remove.
 fn is_ours(name: &str) -> bool {
@@ -34,15 +44,23 @@ impl Reports {
             }
             let parent = path.parent().unwrap_or(folder);
             fs::create_dir_all(parent).map_err(writing(parent))?;
+            // Another process may be writing the same report.
             let mut partial = path.clone().into_os_string();
-            partial.push(".partial");
+            partial.push(format!(".{}{PARTIAL}", std::process::id()));
             let partial = PathBuf::from(partial);
-            fs::write(&partial, bytes).map_err(writing(&partial))?;
-            fs::rename(&partial, &path).map_err(writing(&path))?;
+            let written =
+                fs::write(&partial, bytes).map_err(writing(&partial)).and_then(|()| fs::rename(&partial, &path).map_err(writing(&path)));
+            if written.is_err() {
+                let _ = fs::remove_file(&partial);
+            }
+            written?;
         }
         for name in self.leftovers(folder)? {
             let path = folder.join(name);
-            fs::remove_file(&path).map_err(at("removing", &path))?;
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(at("removing", &path)(e)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -79,7 +97,8 @@ impl Reports {
                 let entry = entry.map_err(reading(&path))?;
                 let file = entry.file_name().to_string_lossy().into_owned();
                 let name = format!("{study}/{file}");
-                if is_ours(&file) && !self.files.contains_key(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                let is_left = is_ours(&file) || is_abandoned(&entry);
+                if is_left && !self.files.contains_key(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
                     leftovers.push(name);
                 }
             }

@@ -144,7 +144,7 @@ fn train_all(
                     match trained {
                         Trained::Elsewhere => {
                             admitted.put_back();
-                            if !waits.swap(true, Ordering::Relaxed) && !quiet {
+                            if !waits.swap(true, Ordering::Relaxed) {
                                 shared.progress.say("another sweep trains some of these runs; they are taken over if it dies");
                             }
                             continue;

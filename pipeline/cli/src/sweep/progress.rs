@@ -142,6 +142,17 @@ impl Progress {
         }
     }
 
+    /// A message that must not be torn apart by bars.
+    pub fn say(&self, text: &str) {
+        match &self.view {
+            View::Bars { all, .. } => {
+                let _ = all.println(&*visible(text));
+            }
+            View::Lines => tell(text),
+            View::Silent => {}
+        }
+    }
+
     pub fn finish(&self) {
         if let View::Bars { all, total, .. } = &self.view {
             total.finish_and_clear();

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -82,6 +82,7 @@ pub fn supervise() -> Result<ExitCode> {
     loop {
         let kills = memory_kills();
         let mut child = Command::new(program())
+            .arg0(std::env::args_os().next().unwrap_or_else(|| "pipeline".into()))
             .args(std::env::args_os().skip(1))
             .env(VARIABLE, trainer.text())
             .stdin(Stdio::piped())
