@@ -23,8 +23,8 @@ pub enum Error {
     /// A file that somebody else wrote stands where ours would go.
     #[error("{}: this is no index of reports, and will not be overwritten; choose another folder with --out", .0.display())]
     Foreign(PathBuf),
-    /// The name would lead out of the folder of reports.
-    #[error("`{0}` can't be the name of a report's folder")]
+    /// The name could lead out of the folder of reports.
+    #[error("`{}` can't be the name of a study: it has letters, digits, `_` and `-`, at most 100; the database was not made by a sweep", .0.escape_debug().take(100).collect::<String>())]
     StudyName(String),
     #[error("{doing} {}", path.display())]
     File { doing: &'static str, path: PathBuf, source: std::io::Error },

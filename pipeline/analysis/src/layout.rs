@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::number::{Format, listed, real};
 use crate::results::ArmResult;
 use crate::study_data::StudyData;
+use crate::table::code;
 
 /// More curves than this in one panel can't be told apart by categorical colours.
 const MOST_CURVES: usize = 12;
@@ -103,7 +104,7 @@ impl Layout {
     /// Which axes move along with the numeric one, as a clause; `None` if none does.
     #[must_use]
     pub fn along_text(&self) -> Option<String> {
-        let names: Vec<String> = self.along.iter().map(|name| format!("`{name}`")).collect();
+        let names: Vec<String> = self.along.iter().map(|name| code(name)).collect();
         let verb = if names.len() == 1 { "moves" } else { "move" };
         (!names.is_empty()).then(|| format!("{} {verb} along with it", listed(&names)))
     }

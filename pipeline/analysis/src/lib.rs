@@ -30,6 +30,8 @@ pub mod verdict;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
 
 pub use analysis::Analysis;

@@ -58,7 +58,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
             |s: Suggestion| serde_json::json!({ "steepest": s.steepest, "tenth_of_least": s.tenth_of_least, "exploded": s.exploded });
         let answer = serde_json::json!({ "study": study.name, "arm": arm.label, "seed": args.seed, "steps": ending.steps,
             "suggestion": suggestion.map(object), "lr": steps.rates, "loss": steps.losses });
-        writeln!(out, "{answer:#}")?;
+        writeln!(out, "{}", crate::output::inert(&format!("{answer:#}")))?;
         return Ok(ExitCode::SUCCESS);
     }
     match suggestion {

@@ -1,11 +1,11 @@
 //! Printing: tables in four formats, durations, colors.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+pub use spec::visible;
 use tracker::query::{Answer, Cell};
 
 use crate::args::{Color, Format};
@@ -39,19 +39,17 @@ pub fn error_line(line: &str) -> String {
     format!("{word} {}", visible(line))
 }
 
-/// Text as a terminal may have it. Names and messages come from files, and what a terminal obeys (escape sequences, carriage
-/// returns, changes of direction) could show something else than is there: such characters are written out, as `\u{1b}`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    let obeyed = |c: char| match c {
-        '\n' | '\t' => false,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        c => c.is_control(),
-    };
-    if !text.contains(obeyed) {
-        return Cow::Borrowed(text);
+/// JSON in which what [`visible`] writes out is an escape of JSON: the same text for a program, and harmless on a terminal.
+pub fn inert(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if spec::is_deceptive(c) {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
     }
-    let written = |c: char| if obeyed(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(written).collect())
+    out
 }
 
 /// Writes an answer to stdout.
@@ -129,7 +127,7 @@ fn object(columns: &[String], row: &[Cell]) -> String {
         Cell::Text(t) => t.clone().into(),
     };
     let fields = columns.iter().zip(row).map(|(name, cell)| format!("{}: {}", serde_json::Value::from(name.as_str()), value(cell)));
-    format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+    inert(&format!("{{{}}}", fields.collect::<Vec<_>>().join(", ")))
 }
 
 /// `1.6 GiB`
@@ -188,7 +186,7 @@ mod tests {
     #[test]
     fn what_a_terminal_obeys_is_written_out() {
         let plain = "loss 0.1 → 0.2\n\tschöne Größe, 日本語, 👩‍🔬";
-        assert!(matches!(visible(plain), Cow::Borrowed(text) if text == plain));
+        assert_eq!(visible(plain), plain);
         assert_eq!(visible("a\u{1b}[2Jb\rc\u{9b}31md\u{7f}"), r"a\u{1b}[2Jb\u{d}c\u{9b}31md\u{7f}");
         assert_eq!(visible("\u{202e}gpj.exe\u{2066}"), r"\u{202e}gpj.exe\u{2066}");
         let hostile = |text: &str| Answer { columns: vec![text.into()], rows: vec![vec![Cell::Text(text.into())]] };
@@ -196,6 +194,14 @@ mod tests {
             let table = table(&hostile("\u{1b}]0;title\u{7}"), preset).to_string();
             assert!(!table.contains('\u{1b}') && table.matches(r"\u{1b}]0;title\u{7}").count() == 2, "{table}");
         }
+    }
+
+    #[test]
+    fn json_says_the_same_and_is_inert() {
+        let text = "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é";
+        let json = inert(&serde_json::json!({ text: [text] }).to_string());
+        assert!(!json.contains(spec::is_deceptive), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), serde_json::json!({ text: [text] }));
     }
 
     #[test]

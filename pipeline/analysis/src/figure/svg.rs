@@ -26,19 +26,18 @@ pub(super) fn real(n: usize) -> f64 {
     u32::try_from(n).map_or(f64::from(u32::MAX), f64::from)
 }
 
-/// Escapes text for XML content and attributes; characters that XML 1.0 forbids are dropped.
+/// Escapes text for XML content and attributes. Characters that can't be seen are written out; others that XML 1.0 forbids are dropped.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in spec::visible(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            '\n' | '\t' | '\r' => out.push(' '),
+            '\n' | '\t' => out.push(' '),
             '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
             c => out.push(c),
         }
     }
@@ -273,8 +272,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_markup_and_drops_forbidden_characters() {
-        assert_eq!(escape("a<b & \"c\"\u{0}\u{8}'\n"), "a&lt;b &amp; &quot;c&quot;&#39; ");
+    fn escapes_markup_and_forbidden_characters() {
+        assert_eq!(escape("a<b & \"c\"\u{0}\u{202e}\u{ffff}'\n"), "a&lt;b &amp; &quot;c&quot;\\u{0}\\u{202e}&#39; ");
     }
 
     #[test]

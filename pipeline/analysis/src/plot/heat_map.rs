@@ -10,6 +10,7 @@ use crate::layout::{ordered, value_text, words};
 use crate::number::Format;
 use crate::results::{ArmResult, State};
 use crate::stats::median;
+use crate::table::code;
 
 /// A table with fewer cells says no more than one with a row per arm.
 const LEAST_CELLS: usize = 6;
@@ -61,8 +62,10 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         name: "heat-map",
         alt: format!("{metric} at the end of training as a table of {x} against {y}, with a colour for each number"),
         caption: format!(
-            "Median over the finished runs of `{metric}` at the end of training, for each `{x}` (from left to right) and `{y}` (from \
+            "Median over the finished runs of `{metric}` at the end of training, for each {} (from left to right) and {} (from \
              bottom to top).{diverged} From {}.",
+            code(x),
+            code(y),
             look::runs_behind(a)
         ),
         svg: figure.svg(),

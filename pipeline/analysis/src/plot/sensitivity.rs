@@ -5,6 +5,7 @@ use super::{Plot, look};
 use crate::Analysis;
 use crate::figure::{Axis, Sensitivity, SensitivityPoint, SensitivitySeries, categorical};
 use crate::results::State;
+use crate::table::code;
 
 /// From this ratio of the largest to the smallest value on, the axis is logarithmic.
 const WIDE: f64 = 10.0;
@@ -40,8 +41,9 @@ pub(super) fn plot(a: &Analysis<'_>) -> Option<Plot> {
         name: "sensitivity",
         alt: format!("{metric} at the end of training against {name}"),
         caption: format!(
-            "`{metric}` at the end of training against `{name}`. Line and band are the median and the quartiles of the finished runs; \
+            "`{metric}` at the end of training against {}. Line and band are the median and the quartiles of the finished runs; \
              diverged runs are left out of them and counted at the top.{along} From {}.",
+            code(name),
             look::runs_behind(a)
         ),
         svg: figure.svg(),

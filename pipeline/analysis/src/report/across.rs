@@ -12,6 +12,7 @@ use crate::Analysis;
 use crate::escape::optimizer;
 use crate::number::{count, listed};
 use crate::stats::profile::{profiles, speed_up};
+use crate::table::escape;
 use crate::verdict::best;
 
 /// A study that tried fewer optimizers compares too little.
@@ -108,12 +109,18 @@ pub(super) fn section(studies: &[StudySummary]) -> String {
         let share = |factor: f64| format!("{:.2}", profile.share(factor));
         rows.push((
             area,
-            format!("| {name} | {area:.3} | {} | {} | {reached} of {} | {factor} | {alone} |\n", share(1.0), share(2.0), own.len()),
+            format!(
+                "| {} | {area:.3} | {} | {} | {reached} of {} | {factor} | {alone} |\n",
+                escape(name),
+                share(1.0),
+                share(2.0),
+                own.len()
+            ),
         ));
     }
     rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let names: Vec<String> = studies.iter().map(|study| format!("`{}`", study.name)).collect();
-    let reference = &optimizers[reference];
+    let reference = escape(&optimizers[reference]);
     let mut text = format!(
         "\n## Over all studies: which optimizer gets to its targets soonest?\n\n{} of {} ({}): every target to reach and every saddle to leave, with the \
          rate that validation chose (on surfaces, the fastest rate). {} that no optimizer got through left out; one that some did not get \

@@ -11,11 +11,12 @@ use crate::Analysis;
 use crate::comparison::{Conclusion, LEVEL};
 use crate::diagnosis::Condition;
 use crate::escape::{Escape, optimizer};
+use crate::layout::value_text;
 use crate::number::{Format, count, listed};
 use crate::results::State;
 use crate::stats::mean;
 use crate::steps::RunSteps;
-use crate::table::escape;
+use crate::table::{code, escape};
 
 /// More names than this are counted instead.
 const NAMED: usize = 5;
@@ -214,7 +215,7 @@ fn along_axis(a: &Analysis<'_>) -> String {
         let spans: Vec<String> = spans
             .iter()
             .map(|(condition, arms)| {
-                let ends = [arms.first(), arms.last()].map(|arm| arm.map_or("", |arm| a.layout.label(*arm)));
+                let ends = [arms.first(), arms.last()].map(|arm| arm.map_or_else(String::new, |arm| escape(a.layout.label(*arm))));
                 if arms.len() == 1 { format!("{condition} at {}", ends[0]) } else { format!("{condition} at {} to {}", ends[0], ends[1]) }
             })
             .collect();
@@ -226,11 +227,11 @@ fn along_axis(a: &Analysis<'_>) -> String {
                 .find(|i| a.comparisons.candidates[*i].chosen == Some(best.arm))
                 .and_then(|candidate| centre(a, candidate))
                 .unwrap_or_else(|| format!("`{}` {}", a.metric(), Format::of(a.metric()).text(best.median)));
-            let _ = write!(text, "; best at {}, with {tested}", a.layout.label(best.arm));
+            let _ = write!(text, "; best at {}, with {tested}", escape(a.layout.label(best.arm)));
         }
         texts.push(text);
     }
-    format!("Along `{}`: {}.{}", a.layout.axis.as_deref().unwrap_or_default(), texts.join(". "), between_best(a))
+    format!("Along {}: {}.{}", code(a.layout.axis.as_deref().unwrap_or_default()), texts.join(". "), between_best(a))
 }
 
 /// What the seeds say about the best of the one group and that of the other.
@@ -272,15 +273,15 @@ fn escapes(escapes: &[Escape]) -> String {
         let worst = |steps: &[f64]| steps.iter().copied().fold(0.0, f64::max);
         let mut order: Vec<(&str, f64)> = fastest.iter().map(|(name, steps)| (*name, worst(steps))).collect();
         order.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let stuck: Vec<String> = order.iter().filter(|(_, steps)| steps.is_infinite()).map(|(name, _)| (*name).to_owned()).collect();
+        let stuck: Vec<String> = order.iter().filter(|(_, steps)| steps.is_infinite()).map(|(name, _)| escape(name)).collect();
         let mut text = format!("{place}, {noise}, {escaped} of {n} runs escape");
         if let Some((name, steps)) = order.first().filter(|(_, steps)| steps.is_finite()) {
-            let _ = write!(text, ", {name} soonest (median of at most {} steps)", Format::Plain.text(*steps));
+            let _ = write!(text, ", {} soonest (median of at most {} steps)", escape(name), Format::Plain.text(*steps));
         }
         if !stuck.is_empty() {
             let _ = write!(text, "; from some start, at least half of the runs of {} do not", listed(&stuck));
         } else if let Some((name, steps)) = order.last() {
-            let _ = write!(text, ", {name} last ({})", Format::Plain.text(*steps));
+            let _ = write!(text, ", {} last ({})", escape(name), Format::Plain.text(*steps));
         }
         sentences.push(text + ".");
     }
@@ -294,7 +295,7 @@ fn descents(a: &Analysis<'_>) -> String {
     for (i, arm) in a.arms.iter().enumerate() {
         let config: Value = arm.runs.first().and_then(|run| serde_json::from_str(&run.record.config).ok()).unwrap_or_default();
         let noise = config["gradient_noise"].as_f64().filter(|noise| *noise > 0.0).map_or(String::new(), |_| " with noise".into());
-        let name = format!("{}{noise}", config["surface"].as_str().unwrap_or("surface"));
+        let name = format!("{}{noise}", escape(config["surface"].as_str().unwrap_or("surface")));
         match surfaces.iter_mut().find(|(known, _)| *known == name) {
             Some((_, arms)) => arms.push(i),
             None => surfaces.push((name, vec![i])),
@@ -302,7 +303,7 @@ fn descents(a: &Analysis<'_>) -> String {
     }
     let label = |arm: usize| {
         let config: Value = a.arms[arm].runs.first().and_then(|run| serde_json::from_str(&run.record.config).ok()).unwrap_or_default();
-        format!("**{}** at a rate of {}", optimizer(&config), config["lr"])
+        format!("**{}** at a rate of {}", escape(&optimizer(&config)), escape(&value_text(config.get("lr"))))
     };
     let sentence = |(name, arms): &(String, Vec<usize>)| {
         let timed = arms.iter().filter_map(|i| Some((*i, target.times.get(*i)?.median_steps?))).filter(|(_, steps)| steps.is_finite());

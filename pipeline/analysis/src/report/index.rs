@@ -40,7 +40,7 @@ pub(super) fn make(studies: &[StudySummary], across: &str) -> String {
 pub(super) fn section(name: &str, question: &str, answer: &Answer, tables: &[Table], plots: &[Plot]) -> String {
     let mut text = format!("\n<a id=\"{name}\"></a>\n\n## {}\n\n**Answer.** {}\n", paragraph(question), answer.text);
     if let Some(plot) = answer.figure.and_then(|figure| plots.iter().find(|plot| plot.name == figure)) {
-        let _ = writeln!(text, "\n![{}]({name}/{}.svg)\n\n{}", plot.alt.replace(['[', ']'], ""), plot.name, plot.caption);
+        let _ = writeln!(text, "\n![{}]({name}/{}.svg)\n\n{}", escape(&plot.alt).replace(['[', ']'], ""), plot.name, plot.caption);
     }
     for table in answer.tables.iter().filter_map(|wanted| tables.iter().find(|table| table.name == *wanted)) {
         let links = format!("([CSV]({name}/{}.csv), [LaTeX]({name}/{}.tex))", table.name, table.name);

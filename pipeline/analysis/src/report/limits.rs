@@ -12,7 +12,7 @@ use crate::diagnosis::Condition;
 use crate::number::{count, listed, thousands};
 use crate::results::{ArmResult, State};
 use crate::stats::interval::ENOUGH;
-use crate::table::escape;
+use crate::table::{code, escape};
 use crate::verdict::best;
 
 /// More names than this are counted instead.
@@ -80,8 +80,9 @@ fn edges(a: &Analysis<'_>) -> Option<String> {
         (!ends && (members.first() == Some(&arm) || members.last() == Some(&arm))).then_some(arm)
     };
     let arms: Vec<usize> = (0..a.layout.groups.len()).collect::<Vec<_>>().iter().filter_map(at_edge).collect();
-    (!arms.is_empty())
-        .then(|| format!("The best `{axis}` lies at the edge of what was tried for {}: a better one may lie beyond.", names(a, &arms)))
+    (!arms.is_empty()).then(|| {
+        format!("The best {} lies at the edge of what was tried for {}: a better one may lie beyond.", code(axis), names(a, &arms))
+    })
 }
 
 fn unfinished(a: &Analysis<'_>) -> Option<String> {
@@ -119,13 +120,13 @@ fn unequal(a: &Analysis<'_>) -> Vec<String> {
     };
     let epochs = key("epochs");
     if epochs.len() > 1 && !is_axis("epochs") {
-        limits.push(format!("Unequal epochs: {}.", epochs.into_iter().collect::<Vec<_>>().join(", ")));
+        limits.push(format!("Unequal epochs: {}.", epochs.iter().map(|epochs| escape(epochs)).collect::<Vec<_>>().join(", ")));
     }
     let devices: BTreeSet<&str> = a.data.runs.iter().filter_map(|run| run.device.as_deref()).collect();
     if devices.len() > 1 {
         limits.push(format!(
             "Runs were trained on different devices ({}): times don't compare.",
-            devices.into_iter().collect::<Vec<_>>().join(", ")
+            devices.into_iter().map(escape).collect::<Vec<_>>().join(", ")
         ));
     }
     let parameters: BTreeSet<u64> = a.data.runs.iter().filter_map(|run| run.parameters).collect();
@@ -154,13 +155,9 @@ fn scope(a: &Analysis<'_>) -> String {
     if !a.has_accuracies() {
         return "What holds from these starting points and at these rates need not hold from others.".into();
     }
-    let datasets: BTreeSet<String> = a
-        .data
-        .runs
-        .iter()
-        .filter_map(|run| serde_json::from_str::<Value>(&run.config).ok()?.get("dataset")?.as_str().map(escape))
-        .collect();
-    let datasets: Vec<String> = datasets.into_iter().map(|name| format!("`{name}`")).collect();
+    let datasets: BTreeSet<String> =
+        a.data.runs.iter().filter_map(|run| serde_json::from_str::<Value>(&run.config).ok()?.get("dataset")?.as_str().map(code)).collect();
+    let datasets: Vec<String> = datasets.into_iter().collect();
     format!(
         "Intervals and tests are about seeds (initial weights, order of the examples, and whatever else is drawn), on {} and one division \
          of it. They say nothing of other data, other networks or longer training.",

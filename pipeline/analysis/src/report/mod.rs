@@ -230,9 +230,8 @@ impl StudySummary {
     }
 }
 
-/// A study's name becomes a folder: it must be one, and stay inside.
+/// A study's name becomes a folder, and the database may be anybody's: only what a grid file could be called is one.
 fn check_name(study: &StudyRecord) -> Result<(), Error> {
     let name = &study.name;
-    let bad = name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', ':', '\0']);
-    if bad { Err(Error::StudyName(name.clone())) } else { Ok(()) }
+    if spec::grid::is_study_name(name) { Ok(()) } else { Err(Error::StudyName(name.clone())) }
 }

@@ -69,7 +69,7 @@ fn page(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: &[Plot]) -> 
         text.push_str("\n## Figures\n");
     }
     for (i, plot) in (1..).zip(plots) {
-        let alt = plot.alt.replace(['[', ']'], "");
+        let alt = escape(&plot.alt).replace(['[', ']'], "");
         let _ = writeln!(text, "\n![{alt}]({}.svg)\n\n**Figure {i}, {}.** {}", plot.name, plot.name, plot.caption);
     }
     text.push_str("\n## Tables\n");

@@ -9,6 +9,7 @@ use tracker::read::RunRecord;
 use crate::Analysis;
 use crate::number::{count, thousands};
 use crate::results::State;
+use crate::table::{code, escape};
 
 pub(super) fn of(a: &Analysis<'_>) -> String {
     let (study, mut text) = (&a.data.study.name, String::new());
@@ -25,11 +26,11 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
     };
     let commit = |run: &RunRecord| {
         let commit = run.git_commit.as_ref()?;
-        Some(if run.git_dirty == Some(true) { format!("`{commit}` with uncommitted changes") } else { format!("`{commit}`") })
+        Some(if run.git_dirty == Some(true) { format!("{} with uncommitted changes", code(commit)) } else { code(commit) })
     };
-    let _ = writeln!(text, "- Program version: {}.", list(&|run| run.version.clone()));
+    let _ = writeln!(text, "- Program version: {}.", list(&|run| run.version.as_deref().map(escape)));
     let _ = writeln!(text, "- Git commit: {}.", list(&commit));
-    let _ = writeln!(text, "- Device: {}.", list(&|run| run.device.clone()));
+    let _ = writeln!(text, "- Device: {}.", list(&|run| run.device.as_deref().map(escape)));
     let _ = writeln!(
         text,
         "- Read from the database: {} optimizer steps and {} evaluations.",

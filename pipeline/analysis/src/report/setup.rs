@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::Analysis;
 use crate::layout::value_text;
 use crate::number::{count, thousands};
-use crate::table::escape;
+use crate::table::{code, escape};
 
 /// Digits of a checksum that are enough to tell files apart.
 const CHECKSUM: usize = 12;
@@ -40,7 +40,7 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
             if key == "dataset_checksum" {
                 value = value.chars().take(CHECKSUM).collect();
             }
-            let _ = writeln!(text, "| `{key}` | {} |", escape(&value));
+            let _ = writeln!(text, "| {} | {} |", code(&key), escape(&value));
         }
     }
     text.push('\n');
@@ -55,6 +55,7 @@ fn method(a: &Analysis<'_>) -> String {
         return format!("Every case is worked out in several ways, with {seeds}; what is drawn at random depends on the seed alone.");
     }
     let value = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| escape(&value_text(Some(value))));
+    let name = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| code(&value_text(Some(value))));
     let length = match (value("epochs"), value("steps")) {
         (Some(epochs), _) => format!(" for {epochs} epochs"),
         (None, Some(steps)) => format!(" for {steps} steps"),
@@ -64,14 +65,14 @@ fn method(a: &Analysis<'_>) -> String {
         let noise = "a seed draws the noise of the gradients, where there is any";
         return format!("Every arm descends from its start{length}, with {seeds}; {noise}. The loss is the height of the surface.");
     }
-    let on = value("dataset").map(|name| format!(" on `{name}`")).unwrap_or_default();
+    let on = name("dataset").map(|name| format!(" on {name}")).unwrap_or_default();
     let examples = value("train_examples").map(|n| format!(" ({n} examples of it)")).unwrap_or_default();
     let batches = match value("batch_size").as_deref() {
         Some("full") => " with all examples in each step".to_owned(),
         Some(size) => format!(" in batches of {size}"),
         None => String::new(),
     };
-    let optimizer = value("optimizer").map(|name| format!(" by `{name}`")).unwrap_or_default();
+    let optimizer = name("optimizer").map(|name| format!(" by {name}")).unwrap_or_default();
     let held_out = match shared.get("validation_fraction").and_then(Value::as_f64) {
         Some(0.0) => " Nothing is held out for validation.".to_owned(),
         Some(part) => format!(" A share of {part} of the training part is held out for validation, the same for all runs."),
@@ -98,7 +99,7 @@ fn axis(a: &Analysis<'_>, axis: usize) -> Option<String> {
     let texts: Vec<String> = values.into_iter().map(|value| escape(&value_text(Some(value)))).collect();
     let everywhere = a.arms.iter().all(|arm| arm.axes.get(axis).is_some_and(Option::is_some));
     let some = if everywhere { "" } else { " (some arms only)" };
-    (!texts.is_empty()).then(|| format!("`{}` = {}{some}", a.data.study.axes[axis], texts.join(", ")))
+    (!texts.is_empty()).then(|| format!("{} = {}{some}", code(&a.data.study.axes[axis]), texts.join(", ")))
 }
 
 /// The keys that every run has with one value, in canonical order, without the axes.

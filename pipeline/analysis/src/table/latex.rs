@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use spec::visible;
+
 use super::{Cell, Column, Table};
 
 impl Table {
@@ -40,6 +42,7 @@ fn label(text: &str) -> String {
 
 /// Text without anything that LaTeX would take for a command; `code` in backticks becomes typewriter text.
 fn escape(text: &str) -> String {
+    let text = &*visible(text);
     let mut out = String::new();
     let mut code = false;
     // A lone backtick is one.
@@ -71,8 +74,7 @@ fn escape(text: &str) -> String {
             '∂' => out.push_str("$\\partial$"),
             '−' => out.push_str("$-$"),
             '–' => out.push_str("--"),
-            '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() => {}
+            '\n' | '\t' => out.push(' '),
             c => out.push(c),
         }
     }
@@ -87,5 +89,9 @@ mod tests {
     fn nothing_in_a_text_is_a_command() {
         assert_eq!(escape("\\input{x} 50% of `a_b` ± 1"), "\\textbackslash{}input\\{x\\} 50\\% of \\texttt{a\\_b} $\\pm$ 1");
         assert_eq!(escape("a`b"), "a`b");
+        assert_eq!(
+            escape("^^5cwrite18{}\r\u{202e}"),
+            "\\textasciicircum{}\\textasciicircum{}5cwrite18\\{\\}\\textbackslash{}u\\{d\\}\\textbackslash{}u\\{202e\\}"
+        );
     }
 }

@@ -18,7 +18,7 @@ mod sensitivity;
 mod smoothness;
 mod time_to_target;
 
-pub(crate) use render::{escape, paragraph};
+pub(crate) use render::{code, escape, paragraph};
 
 use crate::Analysis;
 use crate::error::Error;

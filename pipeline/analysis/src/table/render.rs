@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use spec::visible;
+
 use super::{Cell, Column, Table};
 use crate::error::Error;
 use crate::number::real;
@@ -40,7 +42,7 @@ impl Table {
     pub fn csv(&self) -> Result<Vec<u8>, Error> {
         let error = |e: &dyn std::fmt::Display| Error::Csv(format!("{}: {e}", self.name));
         let mut writer = csv::Writer::from_writer(vec![]);
-        writer.write_record(self.columns.iter().flat_map(|column| &column.csv)).map_err(|e| error(&e))?;
+        writer.write_record(self.columns.iter().flat_map(|column| &column.csv).map(|name| guard(name))).map_err(|e| error(&e))?;
         for row in &self.rows {
             let fields = row.iter().zip(&self.columns).flat_map(|(cell, column)| cell.csv(column.csv.len()));
             writer.write_record(fields).map_err(|e| error(&e))?;
@@ -140,9 +142,15 @@ fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
-/// Text that can't end a table cell or start an HTML tag.
+/// Text that can't end a table cell, start an HTML tag, or be a link or a picture; what can't be seen is written out.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    visible(&words).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace("](", "]\\(")
+}
+
+/// A name from the database as code, which no character of it can end.
+pub(crate) fn code(name: &str) -> String {
+    format!("`{}`", escape(name).replace('`', "'"))
 }
 
 /// Text as one paragraph of a page: nothing in it starts a heading, a list, a quotation, a fence or a rule.
@@ -152,7 +160,8 @@ pub(crate) fn paragraph(text: &str) -> String {
     if rest.len() < text.len() && rest.starts_with(['.', ')']) {
         return format!("{}\\{rest}", &text[..text.len() - rest.len()]);
     }
-    if text.starts_with(['#', '>', '-', '+', '*', '=', '~', '_', '`']) && !is_emphasis(&text) { format!("\\{text}") } else { text }
+    // A bracket could define where links lead, or a footnote.
+    if text.starts_with(['#', '>', '-', '+', '*', '=', '~', '_', '`', '[']) && !is_emphasis(&text) { format!("\\{text}") } else { text }
 }
 
 /// Text that starts with code, emphasis or an underlined word, which are no structure.
@@ -164,9 +173,14 @@ fn is_emphasis(text: &str) -> bool {
     })
 }
 
-/// Text that a spreadsheet doesn't take for a formula.
+/// Text that a spreadsheet doesn't take for a formula: an apostrophe stands before what it would calculate. Numbers are no formulas.
 fn guard(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    let text = visible(text);
+    let is_number = text.ends_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+    let starts = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '＝', '＋', '－', '＠']);
+    // Some pass over what stands before it.
+    let formula = starts(&text) || starts(text.trim_start_matches(['\'', '"', ' ', '\n']));
+    if formula && !is_number { format!("'{text}") } else { text.into_owned() }
 }
 
 #[cfg(test)]
@@ -184,8 +198,28 @@ mod tests {
             ("`lr` matters", "`lr` matters"),
             ("*Why*?", "*Why*?"),
             ("* item", "\\* item"),
+            ("[x]: javascript:alert(1)", "\\[x]: javascript:alert(1)"),
+            ("a [b](javascript:c) ![d](e)", "a [b]\\(javascript:c) ![d]\\(e)"),
+            ("a\u{202e}b\u{1b}", "a\\\\u{202e}b\\\\u{1b}"),
         ] {
             assert_eq!(paragraph(text), expected);
         }
+    }
+
+    #[test]
+    fn a_name_as_code_is_one_piece_of_code() {
+        assert_eq!(code("model.hidden"), "`model.hidden`");
+        assert_eq!(code("a` | <b>\n# c"), "`a' \\| &lt;b> # c`");
+    }
+
+    #[test]
+    fn formulas_are_guarded_and_numbers_are_left_alone() {
+        for text in ["=1+1", "+A1", "-2+3", "@SUM(1)", "\t=1", "-inf", "-", "'=1", " =1", "\n=1", "＝1", "-1e"] {
+            assert_eq!(guard(text), format!("'{text}"), "{text:?}");
+        }
+        for text in ["-0.5", "+3", "-1e-3", "lr=0.1", "a-b", "", "0"] {
+            assert_eq!(guard(text), text);
+        }
+        assert_eq!(guard("\r=1\u{202e}"), "\\u{d}=1\\u{202e}");
     }
 }

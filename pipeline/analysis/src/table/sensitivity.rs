@@ -4,7 +4,7 @@
 
 use spec::Quantity;
 
-use super::{Cell, Column, Table};
+use super::{Cell, Column, Table, code};
 use crate::Analysis;
 use crate::error::Error;
 use crate::number::Format;
@@ -78,9 +78,10 @@ pub(super) fn table(a: &Analysis<'_>) -> Result<Option<Table>, Error> {
         Quantity::Loss => format!("at most {LOSS} times it"),
     };
     let caption = format!(
-        "How much `{axis}` matters in each group of arms. Good: the values around the best one, without a gap, whose runs all finished \
+        "How much {} matters in each group of arms. Good: the values around the best one, without a gap, whose runs all finished \
          and whose median is {about}. Where that reaches an end of the values tried, it may go on beyond. Diverged: of all runs of the \
-         group with a result."
+         group with a result.",
+        code(axis)
     );
     Ok((!rows.is_empty()).then_some(Table { name: "sensitivity", caption, in_page: true, columns, rows }))
 }

@@ -18,7 +18,7 @@ use spec::{Choice, Vocabulary};
 
 use crate::args::{Data, DataCommand, DataList};
 use crate::error::Expected;
-use crate::output::{bytes, shape};
+use crate::output::{bytes, inert, shape, visible};
 
 pub fn data(quiet: bool, args: &Data) -> Result<ExitCode> {
     match &args.command {
@@ -86,12 +86,12 @@ fn list(args: &DataList) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     if args.json {
         let all: Vec<Value> = choices.iter().zip(&states).map(|(choice, state)| object(choice, state)).collect();
-        writeln!(out, "{:#}", json!(all))?;
+        writeln!(out, "{}", inert(&format!("{:#}", json!(all))))?;
     } else {
         for (choice, state) in choices.iter().zip(&states) {
             writeln!(out, "{}: {}", choice.name, choice.doc)?;
             for line in lines(choice, state) {
-                writeln!(out, "  {line}")?;
+                writeln!(out, "  {}", visible(&line))?;
             }
         }
     }

@@ -14,7 +14,7 @@ use tracker::query::{Answer, Cell};
 
 use crate::args::{Format, Summary, SummaryFormat};
 use crate::error::Expected;
-use crate::output::{self, shape};
+use crate::output::{self, shape, visible};
 
 /// What a model is built for if neither it nor the command line says so: a Fashion-MNIST image.
 const DEFAULT_INPUT: ([usize; 3], usize) = ([28, 28, 1], 10);
@@ -36,7 +36,7 @@ pub fn summary(args: &Summary) -> Result<ExitCode> {
     let graph = model.graph(value_of).map_err(|misfit| Expected::Usage(misfit.diagnostic.to_string()))?;
     let (input, classes) = input(model, args)?;
     let rows = engine::summary(&graph, &input, classes).map_err(|e| Expected::Usage(e.to_string()))?;
-    let title = format!("{}: {}", model.name, model.about);
+    let title = visible(&format!("{}: {}", model.name, model.about)).into_owned();
     let mut out = std::io::stdout().lock();
     let format = match args.format {
         SummaryFormat::Dot => {

@@ -73,7 +73,7 @@ impl Progress {
         if let View::Bars { slots, .. } = &self.view {
             slots[slot].set_length(item.facts.planned_steps);
             slots[slot].set_position(0);
-            slots[slot].set_message(format!("{} · {} · seed {}", item.study, item.arm, item.run.seed));
+            slots[slot].set_message(visible(&format!("{} · {} · seed {}", item.study, item.arm, item.run.seed)).into_owned());
         }
         self.draw_total();
     }

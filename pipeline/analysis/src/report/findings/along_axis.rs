@@ -5,7 +5,7 @@
 use crate::Analysis;
 use crate::number::{Format, listed};
 use crate::results::{ArmResult, State};
-use crate::table::escape;
+use crate::table::{code, escape};
 use crate::verdict::best;
 
 pub(super) fn findings(a: &Analysis<'_>) -> Vec<String> {
@@ -21,12 +21,14 @@ fn finding(a: &Analysis<'_>, axis: &str, group: usize) -> Option<String> {
     if members.len() < 2 || arms.iter().all(|arm| arm.with_result() == 0) {
         return None;
     }
+    let name_of_axis = code(axis);
     let along = a.layout.along_text().map(|text| format!(" ({text})")).unwrap_or_default();
     let name = a.layout.groups.get(group).filter(|name| !name.is_empty());
-    let subject = name.map_or_else(|| format!("Along `{axis}`{along}: "), |name| format!("{}: ", escape(name)));
+    let subject = name.map_or_else(|| format!("Along {name_of_axis}{along}: "), |name| format!("{}: ", escape(name)));
     let lost: Vec<String> =
         members.iter().zip(&arms).filter(|(_, arm)| arm.count(State::Diverged) > 0).map(|(i, _)| value(a, *i)).collect();
-    let lost = if lost.is_empty() { "no value diverged".to_owned() } else { format!("runs diverged at `{axis}` = {}", lost.join(", ")) };
+    let lost =
+        if lost.is_empty() { "no value diverged".to_owned() } else { format!("runs diverged at {name_of_axis} = {}", lost.join(", ")) };
     let metric = a.metric();
     let Some(verdict) = best(&a.arms, &members, metric) else {
         let finished = arms.iter().any(|arm| arm.count(State::Finished) > 0);
@@ -41,11 +43,11 @@ fn finding(a: &Analysis<'_>, axis: &str, group: usize) -> Option<String> {
     let edges: Vec<(usize, String)> = winners.iter().filter_map(|i| Some((*i, edge(a, axis, &members, *i)?))).collect();
     Some(if let [only] = values.as_slice() {
         let place = edges.into_iter().next().map_or_else(|| "inside the grid".to_owned(), |(_, edge)| edge);
-        format!("{subject}{lost}; by the same rule the best `{axis}` is {only} (median {median}), {place}.")
+        format!("{subject}{lost}; by the same rule the best {name_of_axis} is {only} (median {median}), {place}.")
     } else {
         let places: Vec<String> = edges.into_iter().map(|(i, edge)| format!("{} is {edge}", value(a, i))).collect();
         let places = if places.is_empty() { "all inside the grid".to_owned() } else { places.join("; ") };
-        format!("{subject}{lost}; by the same rule {} are the best `{axis}`, tied (same median {median}); {places}.", listed(&values))
+        format!("{subject}{lost}; by the same rule {} are the best {name_of_axis}, tied (same median {median}); {places}.", listed(&values))
     })
 }
 
@@ -61,8 +63,8 @@ fn edge(a: &Analysis<'_>, axis: &str, members: &[usize], arm: usize) -> Option<S
     } else if last && a.layout.label(arm) == "full" {
         Some("the largest there is".into())
     } else if first {
-        Some(format!("the smallest value tried, so a better `{axis}` may lie below the grid"))
+        Some(format!("the smallest value tried, so a better {} may lie below the grid", code(axis)))
     } else {
-        last.then(|| format!("the largest value tried, so a better `{axis}` may lie above the grid"))
+        last.then(|| format!("the largest value tried, so a better {} may lie above the grid", code(axis)))
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn study(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: 
         .iter()
         .map(|plot| json!({ "src": format!("{}/{}.svg", study.name, plot.name), "alt": plot.alt, "caption": plot.caption }))
         .collect();
-    json!({
+    let page = json!({
         "name": study.name, "question": study.question, "hypothesis": study.hypothesis, "answer": answer.text,
         "report": format!("{}/report.md", study.name), "metric": study.metric.name(), "higher_is_better": study.metric.higher_is_better(),
         "runs": {
@@ -63,8 +63,18 @@ pub(super) fn study(a: &Analysis<'_>, answer: &Answer, tables: &[Table], plots: 
         "axes": study.axes, "arms": arms, "curves": curves(a),
         "tables": tables.iter().filter(|table| table.in_page && table.rows.len() <= MOST_ROWS).map(|t| table(a, t)).collect::<Vec<_>>(),
         "figures": figures,
-    })
-    .to_string()
+    });
+    shown(page).to_string()
+}
+
+/// With every text in it as it may be shown.
+fn shown(json: Value) -> Value {
+    match json {
+        Value::String(text) => Value::String(spec::visible(&text).into_owned()),
+        Value::Array(list) => Value::Array(list.into_iter().map(shown).collect()),
+        Value::Object(fields) => Value::Object(fields.into_iter().map(|(key, value)| (key, shown(value))).collect()),
+        other => other,
+    }
 }
 
 fn curves(a: &Analysis<'_>) -> Vec<Value> {
