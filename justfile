@@ -27,6 +27,10 @@ report *args: _build
 query *args: _build
     @{{pipeline}} query "$@"
 
+# Copy the database as it stands, also while a sweep writes (`just export --to sqlite copy.db`)
+export *args: _build
+    @{{pipeline}} export "$@"
+
 # Count the runs of every study by outcome
 status *args: _build
     @{{pipeline}} status "$@"
@@ -34,6 +38,10 @@ status *args: _build
 # Show one run (`just show 3f2a`)
 show *args: _build
     @{{pipeline}} show "$@"
+
+# Train a finished run again and compare everything with its log (`just reproduce 3f2a`)
+reproduce *args: _build
+    @{{pipeline}} reproduce "$@"
 
 # Show the layers of a model: shapes, parameters, multiply-adds (`just summary inception`); `--format svg` draws the graph
 summary *args: _build

@@ -43,11 +43,15 @@ pub enum Command {
     Report(Report),
     /// Ask the database: any reading SQL; its tables and views are in docs/querying.md
     Query(Query),
+    /// Copy the database as it stands now, also while a sweep writes
+    Export(Export),
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning
         run: String,
     },
+    /// Train a finished run again and compare everything with what was logged
+    Reproduce(Reproduce),
     /// List, download and look at datasets
     Data(Data),
     /// Show the layers of a model: output shapes, parameters, multiply-adds, memory; or draw it
@@ -197,6 +201,31 @@ pub struct Query {
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+
+    /// Stop a statement that takes longer; 0 lets it take any time
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub timeout: u32,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// As what
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ExportFormat,
+
+    /// Where it goes
+    #[arg(value_name = "FILE")]
+    pub target: PathBuf,
+
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One file with everything as it is at this moment, which reads on a read-only disk too
+    Sqlite,
 }
 
 #[derive(Debug, clap::Args)]
@@ -392,6 +421,28 @@ pub struct FindLr {
 /// A time.
 fn seconds(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| (0.0..=1e9).contains(x)).ok_or_else(|| "must be a number of seconds".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Reproduce {
+    /// The run's id, or enough of its beginning
+    pub run: String,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Look for datasets here first
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// auto, cpu, cuda, cuda:N or metal
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+
+    /// Threads, which change no bit [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
 }
 
 /// A learning rate.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use comfy_table::presets;
@@ -11,12 +12,12 @@ use engine::Catalog;
 use serde_json::json;
 use spec::record::Outcome;
 use tracker::Reader;
-use tracker::query::{Answer, Cell};
+use tracker::query::{Answer, Cell, Limits};
 use tracker::read::{RunRecord, StepColumns};
 
-use crate::args::{Plan, Query, Report};
+use crate::args::{Format, Plan, Query, Report};
 use crate::error::Expected;
-use crate::output::{self, duration};
+use crate::output::{self, duration, inert, visible};
 use crate::plan::{Action, Planned};
 use crate::png::Renderer;
 
@@ -36,7 +37,7 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
                         "steps": i.facts.planned_steps, "parameters": i.facts.parameters, "memory_bytes": i.facts.memory_bytes, "estimate_ms": i.estimate_ms, "config": config })
             })
             .collect();
-        writeln!(std::io::stdout(), "{:#}", json!({ "runs": runs, "estimate_s": planned.estimate_s() }))?;
+        writeln!(std::io::stdout(), "{}", inert(&format!("{:#}", json!({ "runs": runs, "estimate_s": planned.estimate_s() }))))?;
         return Ok(ExitCode::SUCCESS);
     }
     let columns = ["study", "arm", "seed", "run", "steps", "parameters", "what", "why"].map(str::to_owned).to_vec();
@@ -99,7 +100,7 @@ pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
     }
     let mut out = std::io::stdout().lock();
     if as_json {
-        writeln!(out, "{:#}", json!(objects))?;
+        writeln!(out, "{}", inert(&format!("{:#}", json!(objects))))?;
     } else {
         let columns = std::iter::once("study").chain(STATES).map(str::to_owned).collect();
         writeln!(out, "{}", output::table(&Answer { columns, rows }, presets::NOTHING))?;
@@ -122,7 +123,9 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
     if let Some(what) = &args.trace {
         let mut out = std::io::stdout().lock();
         for trace in analysis::trace(&Reader::open(db)?, what)? {
-            writeln!(out, "{}\n{}\n{}: {}\n", trace.name, trace.query, count_of(trace.runs.len(), "run"), trace.runs.join(" "))?;
+            let runs = count_of(trace.runs.len(), "run");
+            let text = format!("{}\n{}\n{runs}: {}\n", trace.name, trace.query, trace.runs.join(" "));
+            writeln!(out, "{}", visible(&text))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -177,20 +180,25 @@ pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
         sql.clear();
         std::io::stdin().read_to_string(&mut sql).context("reading the statement from standard input")?;
     }
-    let answer = Reader::open(db)?.query(&sql)?;
-    output::print(&answer, args.format)?;
+    let reader = Reader::open(db)?;
+    let time = (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into()));
+    if matches!(args.format, Format::Csv) {
+        output::csv(|take| reader.each(&sql, time, take))?;
+    } else {
+        output::print(&reader.query_within(&sql, Limits { time, ..Limits::default() })?, args.format)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
-    let reader = Reader::open(db)?;
+/// The run whose id begins with `id`, once for each study that it is of, with the study's name; at least one.
+pub fn find_run(reader: &Reader, id: &str) -> Result<Vec<(String, RunRecord)>> {
     let mut found: Vec<(String, RunRecord)> = vec![];
     for study in reader.studies()? {
         for run in reader.runs(&study)?.into_iter().filter(|r| r.id.starts_with(id)) {
             found.push((study.name.clone(), run));
         }
     }
-    let Some((_, run)) = found.first().cloned() else {
+    let Some((_, run)) = found.first() else {
         return Err(Expected::Usage(format!(
             "no run of a study in the database has an id that begins with `{id}`; `pipeline plan` lists them"
         ))
@@ -199,10 +207,17 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     if let Some((_, other)) = found.iter().find(|(_, r)| r.id != run.id) {
         return Err(Expected::Usage(format!("`{id}` begins the ids of several runs, such as {} and {}", run.id, other.id)).into());
     }
+    Ok(found)
+}
+
+pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
+    let reader = Reader::open(db)?;
+    let found = find_run(&reader, id)?;
+    let run = found[0].1.clone();
     let mut out = std::io::stdout().lock();
-    writeln!(out, "run {}, seed {}", run.id, run.seed)?;
+    writeln!(out, "run {}, seed {}", visible(&run.id), run.seed)?;
     for (study, r) in &found {
-        writeln!(out, "study {study}: {}", r.arm)?;
+        writeln!(out, "study {}: {}", visible(study), visible(&r.arm))?;
     }
     let state = run.state();
     let planned = run.planned_steps.map_or(String::new(), |n| format!(" of {n}"));
@@ -211,19 +226,21 @@ pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
     let [run] = runs;
     // The count of steps is written when a run ends; until then the log knows better.
     let done = run.steps.max(steps.step.last().copied().unwrap_or(0));
-    writeln!(out, "{state} after {done}{planned} steps{}", run.error.as_ref().map_or(String::new(), |e| format!(": {e}")))?;
+    writeln!(out, "{state} after {done}{planned} steps{}", run.error.as_ref().map_or(String::new(), |e| format!(": {}", visible(e))))?;
     let attempts = reader.attempts(&run.id)?;
     // One that went through says nothing new.
     for a in attempts.iter().filter(|_| attempts.len() > 1) {
         let from = if a.after_step > 0 { format!(" from step {}", a.after_step) } else { String::new() };
-        let (outcome, error) = (a.outcome.as_deref().unwrap_or("under way"), a.error.as_ref().map_or(String::new(), |e| format!(": {e}")));
+        let (outcome, error) =
+            (a.outcome.as_deref().unwrap_or("under way"), a.error.as_ref().map_or(String::new(), |e| format!(": {}", visible(e))));
         let host = a.host.as_deref().unwrap_or("unknown host");
-        writeln!(out, "attempt {}{from}, {} on {host}: {outcome}{error}", a.number, a.started_at)?;
+        writeln!(out, "attempt {}{from}, {} on {}: {outcome}{error}", a.number, a.started_at, visible(host))?;
     }
     let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.config).unwrap_or_default();
     writeln!(out)?;
     for (key, value) in &config {
-        writeln!(out, "  {key:<22} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))?;
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        writeln!(out, "  {:<22} {}", visible(key), visible(&value))?;
     }
     if !steps.step.is_empty() {
         writeln!(

@@ -18,7 +18,8 @@ pub fn current() -> Environment {
     }
 }
 
-fn cpu() -> Option<String> {
+/// The processor, as its maker calls it.
+pub fn cpu() -> Option<String> {
     let info = std::fs::read_to_string("/proc/cpuinfo").ok();
     let name = info.as_deref().and_then(|i| i.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':')));
     name.map(|(_, n)| n.trim().to_owned()).or_else(|| output("sysctl", &["-n", "machdep.cpu.brand_string"]))

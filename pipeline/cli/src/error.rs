@@ -1,5 +1,6 @@
 //! From errors to exit codes: 1 something failed, 2 usage or grid error, 4 nothing selected.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Some runs failed.
@@ -27,12 +28,25 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         Some(Expected::Stale(_)) => FAILED,
         None => {
             let usage = error.is::<spec::Diagnostic>()
-                || matches!(error.downcast_ref(), Some(tracker::Error::Missing(_) | tracker::Error::Query(_) | tracker::Error::Foreign(_)))
+                || of_database(error).is_some_and(tracker::Error::is_usage)
                 || matches!(error.downcast_ref(), Some(analysis::Error::UnknownStudy { .. } | analysis::Error::UnknownTable { .. }));
             if usage { USAGE } else { FAILED }
         }
     };
     ExitCode::from(code)
+}
+
+/// The message with its reasons. It names the database where the error came from the middle of its use and could not.
+pub fn message(error: &anyhow::Error, db: &Path) -> String {
+    let nameless = of_database(error).is_some_and(tracker::Error::is_nameless);
+    if nameless { format!("{}: {error:#}", db.display()) } else { format!("{error:#}") }
+}
+
+fn of_database(error: &anyhow::Error) -> Option<&tracker::Error> {
+    error.downcast_ref().or_else(|| match error.downcast_ref() {
+        Some(analysis::Error::Tracker(inner)) => Some(inner),
+        _ => None,
+    })
 }
 
 /// Whether the reader of our output has gone (`pipeline plan | head`), which is no error of ours.

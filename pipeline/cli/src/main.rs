@@ -5,12 +5,14 @@ mod commands;
 mod data;
 mod environment;
 mod error;
+mod export;
 mod filter;
 mod find_lr;
 mod grids;
 mod output;
 mod plan;
 mod png;
+mod reproduce;
 mod signals;
 mod summary;
 mod sweep;
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) if error::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            output::complain(&format!("{e:#}"));
+            output::complain(&error::message(&e, &args.db));
             error::exit_code(&e)
         }
     }
@@ -46,7 +48,9 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Status { json } => commands::status(&args.db, *json),
         Command::Report(report) => commands::report(&args.db, args.quiet, report),
         Command::Query(query) => commands::query(&args.db, query),
+        Command::Export(export) => export::export(&args.db, args.quiet, export),
         Command::Show { run } => commands::show(&args.db, run),
+        Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),
         Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),
         Command::FindLr(find) => find_lr::find_lr(args.quiet, find),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 pub use spec::visible;
-use tracker::query::{Answer, Cell};
+use tracker::query::{Answer, Cell, Part};
 
 use crate::args::{Color, Format};
 
@@ -59,12 +59,11 @@ pub fn print(answer: &Answer, format: Format) -> Result<()> {
         Format::Table => writeln!(out, "{}", table(answer, presets::UTF8_FULL_CONDENSED))?,
         Format::Markdown => writeln!(out, "{}", table(answer, presets::ASCII_MARKDOWN))?,
         Format::Csv => {
-            let mut writer = csv::Writer::from_writer(out);
-            writer.write_record(&answer.columns)?;
-            for row in &answer.rows {
-                writer.write_record(row.iter().map(exact))?;
-            }
-            writer.flush()?;
+            drop(out);
+            csv(|take| {
+                take(Part::Columns(&answer.columns))?;
+                answer.rows.iter().try_for_each(|row| take(Part::Row(row.clone())))
+            })?;
         }
         Format::Json => {
             let rows: Vec<String> = answer.rows.iter().map(|row| object(&answer.columns, row)).collect();
@@ -72,6 +71,19 @@ pub fn print(answer: &Answer, format: Format) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes an answer to stdout as CSV, row by row as it comes.
+pub fn csv(rows: impl FnOnce(&mut dyn FnMut(Part<'_>) -> Result<()>) -> Result<()>) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(std::io::stdout().lock());
+    rows(&mut |part| {
+        match part {
+            Part::Columns(columns) => writer.write_record(columns)?,
+            Part::Row(row) => writer.write_record(row.iter().map(exact))?,
+        }
+        Ok(())
+    })?;
+    Ok(writer.flush()?)
 }
 
 /// Aligned columns: numbers right, the rest left.

@@ -114,7 +114,9 @@ pub(crate) fn write<T: Stored>(to: &mut dyn Write, scalars: &Scalars, each: &mut
     each(&mut |_, numbers| {
         for chunk in numbers.chunks(CHUNK) {
             bytes.clear();
-            chunk.iter().for_each(|x| x.write(&mut bytes));
+            for x in chunk {
+                x.write(&mut bytes);
+            }
             to.write_all(&bytes)?;
         }
         Ok(false)

@@ -187,8 +187,8 @@ impl Reader {
         Reader::open(&self.path)
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// All studies, by name.
@@ -483,6 +483,14 @@ impl Reader {
             })
         })?;
         Ok(attempts.collect::<Result<_, _>>()?)
+    }
+
+    /// The processor that a run was trained on, as its maker calls it; `None` where it is not known.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn cpu(&self, run: &str) -> Result<Option<String>, Error> {
+        Ok(self.connection.query_row("SELECT cpu FROM run WHERE id = ?", [run], |r| r.get(0))?)
     }
 
     /// Ids of the runs that are being trained now.

@@ -201,7 +201,7 @@ impl Tracker {
                     *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.to_string());
                 })
             })
-            .map_err(|source| Error::File { path: path.to_owned(), source })?;
+            .map_err(|source| Error::file(path, source))?;
         let line = Line { sender, failure };
         Ok(Tracker { line, writer, environment: Arc::new(environment), checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
     }
@@ -485,4 +485,4 @@ fn microseconds(ms: f64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ mod objectives;
 mod plan;
 mod query;
 mod report;
+mod reproduce;
 mod summary;
 mod sweep;
 mod workspace;

@@ -218,7 +218,7 @@ fn trainings() -> Vec<(&'static str, RunSpec, Outcome)> {
         ),
         (
             "divergence",
-            with_network(PLAIN, &[("lr", float(3.0)), ("warmup_steps", int(6)), ("divergence_factor", float(1.2)), ("epochs", int(9))], 1),
+            with_network(PLAIN, &[("lr", float(3.0)), ("warmup_steps", int(30)), ("divergence_factor", float(1.2)), ("epochs", int(9))], 1),
             Outcome::Diverged,
         ),
     ]
@@ -408,7 +408,7 @@ proptest! {
     #[test]
     fn damaged_checkpoints_do_no_harm(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 0..6),
-        keep in prop_oneof![Just(1.0), 0.0f64..1.0],
+        keep in prop::option::of(any::<prop::sample::Index>()),
     ) {
         static SOME: LazyLock<(RunSpec, Vec<u8>)> = LazyLock::new(|| { let [_, descent] = some(); descent });
         let (run, mut bytes) = SOME.clone();
@@ -416,8 +416,8 @@ proptest! {
             let len = bytes.len();
             bytes[index.index(if in_start { 8 } else { len })] = byte;
         }
-        #[expect(clippy::cast_sign_loss, reason = "a share of a length")]
-        bytes.truncate((keep * bytes.len() as f64) as usize);
+        let len = bytes.len();
+        bytes.truncate(keep.map_or(len, |keep| keep.index(len)));
         if let Ok(checkpoint) = Checkpoint::parse(bytes) {
             let result = crate::run(&run, None, &Device::Cpu, &|| 1, Some(&checkpoint), &mut Keeper::default());
             prop_assert!(matches!(result, Ok(_) | Err(Error::Checkpoint(_))));

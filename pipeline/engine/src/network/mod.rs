@@ -87,17 +87,17 @@ pub(crate) enum Slot {
 
 const SLOTS: usize = 3;
 
+impl Slot {
+    /// Those that a training goes on with, and what they are called in a checkpoint.
+    const LASTING: [(Slot, &str); 2] = [(Slot::Average, "average"), (Slot::Best, "best")];
+}
+
 /// Bounds of a network, far beyond any that could be trained here, checked before anything is allocated. Sums and products of what is
 /// within them fit into 64 bits: numbers in one output of one example and in all of them, trainable numbers, and multiply-adds.
 const MAX_OUTPUT: u64 = 1 << 28;
 const MAX_ACTIVATIONS: u64 = 1 << 32;
 const MAX_PARAMETERS: u64 = 1 << 36;
 const MAX_MULTIPLY_ADDS: u64 = 1 << 44;
-
-impl Slot {
-    /// Those that a training goes on with, and what they are called in a checkpoint.
-    const LASTING: [(Slot, &str); 2] = [(Slot::Average, "average"), (Slot::Best, "best")];
-}
 
 /// The layers of a network, with every shape checked.
 pub(crate) struct Structure {
