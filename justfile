@@ -9,7 +9,7 @@ _list:
 
 # Quiet once it has been built; the first build takes minutes and should show that it lives.
 _build:
-    @if [ -x {{pipeline}} ]; then cargo build --release --quiet --bin pipeline; else cargo build --release --bin pipeline; fi
+    @if [ -x {{pipeline}} ]; then cargo build --locked --release --quiet --bin pipeline; else cargo build --locked --release --bin pipeline; fi
 
 # Show what a sweep would run, and why (`just plan experiments/learning_rate.toml`)
 plan *args: _build
@@ -61,7 +61,7 @@ data *args: _build
 
 # Run all tests
 test *args:
-    cargo test --release --workspace "$@"
+    cargo test --locked --release --workspace "$@"
 
 # Kill sweeps at random moments for so many minutes, and compare the tables each time with an undisturbed sweep's
 soak minutes="30":
@@ -73,30 +73,42 @@ fuzz target="all" seconds="60":
 
 # Measure each kernel and the training steps of every model (criterion); `just bench steps` measures steps alone
 bench *args:
-    cargo bench --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}
+    cargo bench --locked --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}
 
 # Measure what logging a step costs
 bench-log:
-    cargo build --release --quiet --workspace --example log
+    cargo build --locked --release --quiet --workspace --example log
     target/release/examples/log
 
 # Compare training steps and a grid with PyTorch and Keras, side by side: makes a Python environment, writes docs/benchmarks.md
 bench-peers *args: _build
-    cargo build --release --quiet --workspace --example step
+    cargo build --locked --release --quiet --workspace --example step
     python3 pipeline/engine/benches/peers/compare.py --out docs/benchmarks.md "$@"
 
 # Compare making tables from many steps with pandas, plain SQL and MLflow: writes its section of docs/benchmarks.md
 bench-tables *args:
-    cargo build --release --quiet --workspace --example fill --example tables
+    cargo build --locked --release --quiet --workspace --example fill --example tables
     python3 pipeline/analysis/benches/tables.py "$@"
 
 # Formatting, lints, documentation
 check:
     cargo fmt --all --check
-    cargo clippy --release --workspace --all-targets -- --deny warnings
-    RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" cargo doc --release --workspace --no-deps --document-private-items --quiet
+    cargo clippy --locked --release --workspace --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" cargo doc --locked --release --workspace --no-deps --document-private-items --quiet
+
+# Check licenses, sources and versions of the dependencies (deny.toml), and advisories where their database can be had
+deny:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    command -v cargo-deny >/dev/null || { echo "cargo install --locked cargo-deny" >&2; exit 1; }
+    cargo deny --locked check licenses bans sources
+    if cargo deny --locked fetch db 2>/dev/null; then
+        cargo deny --locked check advisories
+    else
+        echo "advisories are not checked: their database can't be fetched from here" >&2
+    fi
 
 # Regenerate what is derived and committed: JSON Schema of grid files, schema.sql, snapshots
 regenerate: _build
     {{pipeline}} schema > experiments/grid.schema.json
-    UPDATE_SCHEMA=1 INSTA_UPDATE=always cargo test --release --workspace --quiet
+    UPDATE_SCHEMA=1 INSTA_UPDATE=always cargo test --locked --release --workspace --quiet

@@ -110,7 +110,7 @@ fn studies(hostile: bool) -> Vec<Fixture> {
         let label = texts.next();
         let value = if position == 2 { json!(label) } else { json!(position + 1) };
         for seed in 0..3 {
-            let run = rate.add(&label, position, &[value.clone()], seed);
+            let run = rate.add(&label, position, std::slice::from_ref(&value), seed);
             rate.finish(run, &[0.1, 0.5, 0.6 + position as f64 / 50.0]);
         }
     }

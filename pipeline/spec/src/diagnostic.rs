@@ -27,8 +27,8 @@ pub struct Diagnostic {
     pub is_missing_data: bool,
     /// What is shown of the line, and where the caret stands under it.
     source_line: Box<str>,
-    indent: u32,
-    width: u32,
+    indent: u16,
+    width: u16,
 }
 
 impl std::error::Error for Diagnostic {}
@@ -73,7 +73,7 @@ impl Source<'_> {
 }
 
 /// What is shown of a line around the bytes `start..end` of it, with the indent and the width of the carets below.
-fn excerpt(line: &str, start: usize, end: usize) -> (Box<str>, u32, u32) {
+fn excerpt(line: &str, start: usize, end: usize) -> (Box<str>, u16, u16) {
     // A tab is one caret wide only if it is printed as one space.
     let shown = |text: &str| visible(&text.replace('\t', " ")).into_owned();
     let (before, marked) = (&line[..start], &line[start..end.max(start)]);
@@ -83,7 +83,7 @@ fn excerpt(line: &str, start: usize, end: usize) -> (Box<str>, u32, u32) {
     let marked = shown(&marked[..marked.len().min(to.unwrap_or(line.len()) - start)]);
     let rest = shown(line[start..to.unwrap_or(line.len())].trim_end());
     let line = format!("{before}{rest}{}", if to.is_some() { "…" } else { "" });
-    let count = |text: &str| u32::try_from(text.chars().count()).unwrap_or(0);
+    let count = |text: &str| u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
     (line.into(), count(&before), count(&marked).max(1))
 }
 
@@ -117,7 +117,8 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{:gutter$}--> {}:{}:{}", "", self.file, self.line, self.column)?;
         writeln!(f, "{:gutter$} |", "")?;
         writeln!(f, "{} | {}", self.line, self.source_line)?;
-        write!(f, "{:gutter$} | {:indent$}{}", "", "", "^".repeat(self.width as usize), indent = self.indent as usize)?;
+        let (indent, carets) = (usize::from(self.indent), "^".repeat(self.width.into()));
+        write!(f, "{:gutter$} | {:indent$}{carets}", "", "")?;
         if let Some(help) = &self.help {
             write!(f, "\n{:gutter$} = help: {help}", "")?;
         }

@@ -18,16 +18,10 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 pub fn is_deceptive(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        // Directions, line and paragraph separators, invisible spaces and operators, tags.
-        '\u{61c}'
-        | '\u{200b}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => true,
+        // Marks and changes of direction, line and paragraph separators.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        // Invisible spaces, operators, annotations, tags.
+        | '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
         c => c.is_control(),
     }
 }

@@ -27,6 +27,9 @@ pub(super) struct Bounds {
 
 /// A tar archive's headers of one file: names and attributes.
 const MAX_HEADERS: u64 = 1 << 20;
+/// Bytes of a name, and of as many names as there may be on average: they are kept, and take no room in a compressed file.
+const MAX_NAME: usize = 4096;
+const MEAN_NAME: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -79,7 +82,8 @@ impl Archive {
     /// An error in one of its files.
     pub(super) fn error_in(&self, name: &str, what: impl std::fmt::Display) -> DataError {
         // A name may hold anything, such as commands for a terminal.
-        DataError::File { place: format!("{}: {}", self.place(), name.escape_debug()), what: what.to_string() }
+        let shown: String = name.escape_debug().take(300).collect();
+        DataError::File { place: format!("{}: {shown}", self.place()), what: what.to_string() }
     }
 
     /// SHA-256 of the archive, or of a folder's names and contents.
@@ -216,7 +220,7 @@ impl Archive {
         let meter = Rc::new(Meter::default());
         let mut tar = tar::Archive::new(Metered { stream, meter: Rc::clone(&meter) });
         let mut entries = tar.entries().map_err(damaged)?;
-        let (mut rest, mut total) = (0, 0u64);
+        let (mut rest, mut total, mut names) = (0, 0u64, 0);
         for count in 1.. {
             // What is left of the last file is skipped first.
             meter.left.set(MAX_HEADERS + rest);
@@ -240,6 +244,11 @@ impl Archive {
                 return Err(self.error_in(&name, "is not named in UTF-8"));
             }
             let Some(name) = tidy(&name).map_err(|what| self.error_in(&name, what))? else { continue };
+            names += name.len();
+            let most = self.bounds.files.saturating_mul(MEAN_NAME);
+            if names > most {
+                return Err(self.error(format!("has names of more than {most} bytes in all")));
+            }
             match entry.header().entry_type() {
                 EntryType::Directory => visit(&name, Item::Folder)?,
                 EntryType::Regular | EntryType::Continuous => {
@@ -289,6 +298,9 @@ fn too_much(max_bytes: u64) -> String {
 
 /// A name without empty parts; `None` for what is hidden.
 fn tidy(name: &str) -> Result<Option<String>, &'static str> {
+    if name.len() > MAX_NAME {
+        return Err("has a name that is too long");
+    }
     if name.starts_with('/') {
         return Err("has an absolute name; names in an archive must be relative");
     }

@@ -360,7 +360,7 @@ fn absurd_networks_are_refused_before_anything_is_allocated() {
     );
     refused(vec![dense(65_536); 9000], &[784], "with the layers before it, has 68770856960 parameters");
     refused(vec![conv(65_536, [1024; 2], 512)], &[8, 8, 8], "parameters; the limit is");
-    refused(vec![conv(4096, [64; 2], 32)], &[250, 250, 16], "multiply-adds for one example");
+    refused(vec![conv(4096, [72; 2], 36)], &[250, 250, 16], "multiply-adds for one example");
     refused(vec![conv(1, [1024; 2], 1024)], &[4096, 4096, 1], "a window of 1024×1024 over 4096×4096 is too large");
     refused(vec![pool(vec![1024; 3])], &[8, 8, 8, 1], "a window of 1024×1024×1024 over 8×8×8 is too large");
     // Each doubles the channels.

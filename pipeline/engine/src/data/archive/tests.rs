@@ -165,6 +165,17 @@ fn bombs_are_stopped() {
     let name = vec![b'n'; 4 << 20];
     let error = error_of(".tar.gz", &gz(&tar(&[("././@LongLink", EntryType::GNULongName, &name), ("x", FILE, b"")])));
     assert!(error.contains("a name or what follows the last file is too long"), "{error}");
+    // Names that the caller would keep, too.
+    let named = |count: usize, len: usize| {
+        let mut builder = tar::Builder::new(vec![]);
+        for i in 0..count {
+            builder.append_data(&mut tar_entry("", FILE, 0), format!("{i}{}", "n/".repeat(len / 2)) + "x", &b""[..]).unwrap();
+        }
+        error_of(".tgz", &gz(&builder.into_inner().unwrap()))
+    };
+    let error = named(1, 5000);
+    assert!(error.contains("has a name that is too long") && error.len() < 500, "{error}");
+    assert!(named(8, 400).contains("has names of more than 2560 bytes in all"));
 }
 
 /// The same files in every form.
