@@ -177,6 +177,8 @@ def images():
 def texts():
     for i, text in enumerate(["optimizer=adam lr<0.1 seed=0", "lr<=1e-1,nesterov=true", "study!=study steps>=7", "lr=0.1"]):
         seed("filter", str(i), text)
+    seed("config", "run", '{"batch_size":64,"lr":0.1,"nesterov":true,"optimizer":"sgd"}')
+    seed("config", "floats", '{"a":1e-7,"b":-2.5,"c":"\\"\\u0001é"}')
     seed("settings", "settings", '{"compare":["optimizer"],"margin":0.01,"order":3,"diagnosis":{"swing":0.1}}')
     seed("settings", "layers", '[{"text":"flatten","output":[784],"parameters":0,"multiply_adds":0},{"text":"dense 10","output":[10],"parameters":7850,"multiply_adds":7840}]')
     queries = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/querying.md").read_text(), re.S)

@@ -31,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     assert!((1..=LIMITS.max_runs).contains(&count));
     for arm in &study.arms {
+        assert_eq!(spec::Config::from_json(&arm.config.json()).as_ref(), Ok(&arm.config));
         let json: serde_json::Value = serde_json::from_str(&arm.config.json()).expect("canonical JSON");
         assert_eq!(json.as_object().map_or(0, serde_json::Map::len), arm.config.iter().count());
         for (key, value) in arm.config.iter() {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use spec::visible;
 use tar::EntryType;
 use zip::ZipArchive;
 
@@ -76,14 +77,14 @@ impl Archive {
 
     /// An error in the archive as a whole.
     pub(super) fn error(&self, what: impl Into<String>) -> DataError {
-        DataError::File { place: self.place(), what: what.into() }
+        DataError::File { place: self.place(), what: visible(&what.into()).into_owned() }
     }
 
     /// An error in one of its files.
     pub(super) fn error_in(&self, name: &str, what: impl std::fmt::Display) -> DataError {
-        // A name may hold anything, such as commands for a terminal.
+        // A name may hold anything, such as commands for a terminal; so may what readers of archives quote from them.
         let shown: String = name.escape_debug().take(300).collect();
-        DataError::File { place: format!("{}: {shown}", self.place()), what: what.to_string() }
+        DataError::File { place: format!("{}: {shown}", self.place()), what: visible(&what.to_string()).into_owned() }
     }
 
     /// SHA-256 of the archive, or of a folder's names and contents.
