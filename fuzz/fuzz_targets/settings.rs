@@ -10,7 +10,8 @@ fuzz_target!(|text: &str| {
     assert_eq!(Settings::from_json(&settings.to_json()), settings);
     // Decimals as people write them; of 16 digits and more, the last bit may get lost.
     if let Some((number, _)) = text.as_bytes().split_first_chunk::<5>() {
-        let margin = Some(f64::from(u32::from_le_bytes([number[0], number[1], number[2], number[3]])) / 10f64.powi(i32::from(number[4] % 16)));
+        let margin =
+            Some(f64::from(u32::from_le_bytes([number[0], number[1], number[2], number[3]])) / 10f64.powi(i32::from(number[4] % 16)));
         let settings = Settings { margin, ..Settings::default() };
         assert_eq!(Settings::from_json(&settings.to_json()), settings);
     }

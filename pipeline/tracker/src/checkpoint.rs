@@ -245,7 +245,8 @@ mod tests {
     /// The largest made a sum overflow, where sums are checked.
     #[test]
     fn a_header_may_say_any_length() {
-        let line = format!(r#"{{"format":"pipeline checkpoint 1","run":"r","step":1,"evals":0,"positions":0,"bytes":{},"sha256":""}}"#, u64::MAX);
+        let line =
+            format!(r#"{{"format":"pipeline checkpoint 1","run":"r","step":1,"evals":0,"positions":0,"bytes":{},"sha256":""}}"#, u64::MAX);
         let file = format!("{line:HEADER$}");
         assert_eq!(read(file.as_bytes(), HEADER as u64, "r"), None);
     }

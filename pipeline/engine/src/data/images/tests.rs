@@ -222,7 +222,9 @@ fn a_torn_palette_is_an_error_of_its_own_file() {
     // python: zlib.compress(b"\0\0")
     let pixel = b"\x78\x9c\x63\x60\x00\x00\x00\x02\x00\x01";
     let image = |palette: &[u8]| [header(1, 1, 3), chunk(b"PLTE", palette), chunk(b"IDAT", pixel), chunk(b"IEND", b"")].concat();
-    assert!(Fixture::new(&[("a/1.png".to_owned(), image(&[1, 2, 3])), ("a/2.png".to_owned(), image(&[1, 2, 3, 4, 5, 6]))]).load(&[]).is_ok());
+    assert!(
+        Fixture::new(&[("a/1.png".to_owned(), image(&[1, 2, 3])), ("a/2.png".to_owned(), image(&[1, 2, 3, 4, 5, 6]))]).load(&[]).is_ok()
+    );
     let error = error_of(&[("a/1.png", image(&[1, 2, 3])), ("a/2.png", image(&[1, 2, 3, 4]))]);
     assert!(error.contains("a/2.png: can't be decoded: its palette is no list of colours"), "{error}");
 }
