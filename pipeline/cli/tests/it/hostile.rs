@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spec::record::Outcome;
@@ -56,11 +55,11 @@ fn database(w: &Workspace, name: &str, study: &str) {
         seeds: vec![0],
         source: NASTY.into(),
     };
-    let tracker = Tracker::open(&w.path(name), std::slice::from_ref(&study)).unwrap();
     let text = || Some(NASTY.to_owned());
     let environment =
         Environment { host: text(), cpu: text(), os: NASTY.into(), version: NASTY.into(), git_commit: text(), git_dirty: Some(true) };
-    let sink = tracker.start(&study.arms[0].run(0), &Arc::new(environment)).unwrap();
+    let tracker = Tracker::open(&w.path(name), std::slice::from_ref(&study), environment).unwrap();
+    let sink = tracker.start(&study.arms[0].run(0)).unwrap();
     sink.end(Ended { outcome: Outcome::Failed, steps: 0, error: Some(NASTY.into()) }).unwrap();
     tracker.close().unwrap();
 }

@@ -4,8 +4,10 @@
 
 mod archives;
 mod data;
+mod database;
 mod documents;
 mod faults;
+mod hostile;
 mod models;
 mod objectives;
 mod plan;

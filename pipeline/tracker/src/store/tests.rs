@@ -63,6 +63,9 @@ fn assert_present(connection: &Connection) {
     }
 }
 
+/// Puts a file of some kind at a path.
+type Make<'a> = &'a dyn Fn(&Path);
+
 /// What is in a folder: names and bytes.
 fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
@@ -148,7 +151,9 @@ fn migrations_at_once_are_done_once() {
     let open = |i: usize| if i.is_multiple_of(2) { open_for_writing(&path) } else { open_for_reading(&path) };
     std::thread::scope(|scope| {
         let openers: Vec<_> = (0..6).map(|i| scope.spawn(move || open(i).map(drop))).collect();
-        openers.into_iter().for_each(|opener| opener.join().unwrap().unwrap());
+        for opener in openers {
+            opener.join().unwrap().unwrap();
+        }
     });
     assert_present(&open_for_reading(&path).unwrap());
 }
@@ -164,7 +169,9 @@ fn a_new_file_is_complete_from_the_moment_that_it_is_there() {
                 std::hint::spin_loop();
             }
             assert_eq!(version(&open_for_reading(path).unwrap()).unwrap(), VERSION);
-            writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+            for writer in writers {
+                writer.join().unwrap().unwrap();
+            }
         });
         let last = open_for_writing(path).unwrap();
         assert_present(&last);
@@ -211,10 +218,9 @@ fn refused_files_stay_as_they_are() {
             std::fs::copy(beside(&open, end), beside(path, end)).unwrap();
         }
     };
-    type Make<'a> = &'a dyn Fn(&Path);
     let cases: [(&str, &str, Make<'_>); 13] = [
         ("text", "foreign", &|p| {
-            std::fs::write(p, "no database, but long enough to look like a file with content in it\n".repeat(20)).unwrap()
+            std::fs::write(p, "no database, but long enough to look like a file with content in it\n".repeat(20)).unwrap();
         }),
         ("short text", "foreign", &|p| std::fs::write(p, "no").unwrap()),
         ("folder", "foreign", &|p| std::fs::create_dir(p).unwrap()),

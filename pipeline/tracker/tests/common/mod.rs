@@ -42,9 +42,9 @@ pub fn log(sink: &mut dyn Sink, steps: std::ops::RangeInclusive<u64>) -> Result<
     Ok(())
 }
 
-/// What is in a folder: names and bytes. A sweep's lock stays where it was, empty.
+/// What is in a folder: names and bytes.
 pub fn content(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_none_or(|e| e != "lock"));
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
     entries.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&p).unwrap_or_default())).collect()
 }
 
