@@ -67,6 +67,10 @@ test *args:
 soak minutes="30":
     SOAK_MINUTES={{minutes}} cargo test --release --locked --workspace --test it soak -- --ignored --nocapture
 
+# Fuzz the parsers of foreign bytes, each for so many seconds (`just fuzz model 600`; without a name all); needs `cargo install cargo-fuzz`
+fuzz target="all" seconds="60":
+    fuzz/run "$1" "$2"
+
 # Measure each kernel and the training steps of every model (criterion); `just bench steps` measures steps alone
 bench *args:
     cargo bench --locked --profile release --workspace {{ if args == "" { "--bench kernels --bench steps" } else { "--bench " + args } }}

@@ -11,6 +11,8 @@ pub mod data;
 pub mod device;
 mod error;
 mod feature_maps;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gradients;
 mod kernel;
 mod layer;

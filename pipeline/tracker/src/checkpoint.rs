@@ -54,16 +54,9 @@ impl Folder {
 
     /// A run's checkpoint, if it has one that is whole.
     pub(crate) fn read(&self, run: &str) -> Option<(Header, Vec<u8>)> {
-        let mut file = File::open(self.file(run)).ok()?;
+        let file = File::open(self.file(run)).ok()?;
         let length = file.metadata().ok()?.len();
-        let (header, bytes, checksum) = read_header(&mut file)?;
-        if header.run != run || length != HEADER as u64 + bytes {
-            return None;
-        }
-        let mut state = Vec::with_capacity(usize::try_from(bytes).ok()?);
-        file.take(bytes).read_to_end(&mut state).ok()?;
-        let found = start(&header).chain_update(&state).finalize();
-        (spec::hex(&found) == checksum).then_some((header, state))
+        read(file, length, run)
     }
 
     /// The step that a run's checkpoint is of, if it has one. Whether it is whole is seen when it is read.
@@ -125,6 +118,11 @@ impl<W: Write> Write for Hashing<W> {
 
 fn write(path: &Path, header: &Header, state: &mut WriteState<'_>) -> io::Result<()> {
     let mut file = File::create(path)?;
+    put(&mut file, header, state)?;
+    file.sync_all()
+}
+
+fn put(mut file: impl Write + Seek, header: &Header, state: &mut WriteState<'_>) -> io::Result<()> {
     file.write_all(&[b' '; HEADER])?;
     let (bytes, checksum) = {
         let mut hashing = Hashing { to: io::BufWriter::with_capacity(1 << 16, &mut file), hash: start(header), bytes: 0 };
@@ -140,12 +138,24 @@ fn write(path: &Path, header: &Header, state: &mut WriteState<'_>) -> io::Result
     file.seek(SeekFrom::Start(0))?;
     file.write_all(line.as_bytes())?;
     file.seek(SeekFrom::Start(HEADER as u64 - 1))?;
-    file.write_all(b"\n")?;
-    file.sync_all()
+    file.write_all(b"\n")
+}
+
+/// The checkpoint of a run in a file of this length, if it is whole.
+fn read(mut file: impl Read, length: u64, run: &str) -> Option<(Header, Vec<u8>)> {
+    let (header, bytes, checksum) = read_header(&mut file)?;
+    // A header that lies may say any number.
+    if header.run != run || length.checked_sub(HEADER as u64) != Some(bytes) {
+        return None;
+    }
+    let mut state = Vec::with_capacity(usize::try_from(bytes).ok()?);
+    file.take(bytes).read_to_end(&mut state).ok()?;
+    let found = start(&header).chain_update(&state).finalize();
+    (spec::hex(&found) == checksum).then_some((header, state))
 }
 
 /// The header, how many bytes follow, and their checksum.
-fn read_header(file: &mut File) -> Option<(Header, u64, String)> {
+fn read_header(file: &mut impl Read) -> Option<(Header, u64, String)> {
     let mut line = [0; HEADER];
     file.read_exact(&mut line).ok()?;
     let json: serde_json::Value = serde_json::from_slice(&line).ok()?;
@@ -156,6 +166,25 @@ fn read_header(file: &mut File) -> Option<(Header, u64, String)> {
     let text = |key: &str| json[key].as_str().map(str::to_owned);
     let header = Header { run: text("run")?, step: count("step")?, evals: count("evals")?, positions: count("positions")? };
     Some((header, count("bytes")?, text("sha256")?))
+}
+
+/// What fuzzers call.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::{Header, put, read};
+
+    /// A checkpoint file of a run, with its step and how many evaluations and places were recorded.
+    pub fn write_checkpoint(run: &str, [step, evals, positions]: [u64; 3], state: &[u8]) -> Vec<u8> {
+        let mut file = std::io::Cursor::new(vec![]);
+        let header = Header { run: run.to_owned(), step, evals, positions };
+        put(&mut file, &header, &mut |to| to.write_all(state)).map(|()| file.into_inner()).unwrap_or_default()
+    }
+
+    /// What [`write_checkpoint`] was given, if the file is whole.
+    pub fn read_checkpoint(file: &[u8], run: &str) -> Option<([u64; 3], Vec<u8>)> {
+        let (header, state) = read(file, file.len() as u64, run)?;
+        Some(([header.step, header.evals, header.positions], state))
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +240,15 @@ mod tests {
         let left = |name: &str| inside(name).exists();
         assert!(!left("done.checkpoint") && !left("run.1.unfinished"));
         assert!(left("run.2.unfinished") && left("mine.txt") && folder.read(&header().run).is_some());
+    }
+
+    /// The largest made a sum overflow, where sums are checked.
+    #[test]
+    fn a_header_may_say_any_length() {
+        let line =
+            format!(r#"{{"format":"pipeline checkpoint 1","run":"r","step":1,"evals":0,"positions":0,"bytes":{},"sha256":""}}"#, u64::MAX);
+        let file = format!("{line:HEADER$}");
+        assert_eq!(read(file.as_bytes(), HEADER as u64, "r"), None);
     }
 
     proptest! {

@@ -16,6 +16,8 @@ mod sink;
 mod store;
 mod write;
 
+#[cfg(fuzzing)]
+pub use checkpoint::fuzzing;
 pub use copy::{Copied, copy};
 pub use error::{Error, Trouble};
 pub use lease::{Wanted, now};

@@ -44,8 +44,9 @@ impl Default for Limits {
 }
 
 /// Longest text or blob that a statement may make, and the memory that SQLite may use for all: far above what results need.
-const LONGEST: i32 = 64 << 20;
-const MEMORY: i64 = 1 << 30;
+/// Fuzzers look for other things than what large ones cost.
+const LONGEST: i32 = if cfg!(fuzzing) { 1 << 16 } else { 64 << 20 };
+const MEMORY: i64 = if cfg!(fuzzing) { 1 << 26 } else { 1 << 30 };
 /// Instructions of SQLite's machine between two looks at the clock, microseconds apart.
 const BETWEEN_LOOKS: i32 = 1000;
 /// What asks, with or without a table's name.

@@ -4,12 +4,13 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use spec::visible;
 use tar::EntryType;
 use zip::ZipArchive;
 
@@ -76,14 +77,14 @@ impl Archive {
 
     /// An error in the archive as a whole.
     pub(super) fn error(&self, what: impl Into<String>) -> DataError {
-        DataError::File { place: self.place(), what: what.into() }
+        DataError::File { place: self.place(), what: visible(&what.into()).into_owned() }
     }
 
     /// An error in one of its files.
     pub(super) fn error_in(&self, name: &str, what: impl std::fmt::Display) -> DataError {
-        // A name may hold anything, such as commands for a terminal.
+        // A name may hold anything, such as commands for a terminal; so may what readers of archives quote from them.
         let shown: String = name.escape_debug().take(300).collect();
-        DataError::File { place: format!("{}: {shown}", self.place()), what: what.to_string() }
+        DataError::File { place: format!("{}: {shown}", self.place()), what: visible(&what.to_string()).into_owned() }
     }
 
     /// SHA-256 of the archive, or of a folder's names and contents.
@@ -121,10 +122,29 @@ impl Archive {
     pub(super) fn walk(&self, visit: &mut Visit) -> Result<(), DataError> {
         match self.kind {
             Kind::Folder => self.walk_folder(visit),
-            Kind::Zip => self.walk_zip(visit),
+            Kind::Zip => self.walk_zip(self.open()?, visit),
             Kind::Tar => self.walk_tar(self.open()?, visit),
             Kind::TarGz => self.walk_tar(MultiGzDecoder::new(self.open()?), visit),
         }
+    }
+
+    /// As [`Archive::walk`], of an archive in memory whose name ends so.
+    #[cfg(fuzzing)]
+    pub(super) fn walk_bytes(bytes: &[u8], ending: &str, bounds: Bounds, visit: &mut Visit) -> Result<(), DataError> {
+        let kind = SUFFIXES.into_iter().find(|(suffix, _)| *suffix == ending).map_or(Kind::Zip, |(_, kind)| kind);
+        let archive = Archive { path: PathBuf::from(format!("fuzz{ending}")), kind, bounds };
+        match kind {
+            Kind::Folder | Kind::Zip => archive.walk_zip(io::Cursor::new(bytes), visit),
+            Kind::Tar => archive.walk_tar(bytes, visit),
+            Kind::TarGz => archive.walk_tar(MultiGzDecoder::new(bytes), visit),
+        }
+    }
+
+    /// An archive without files, for what only asks its name.
+    #[cfg(fuzzing)]
+    pub(super) fn none() -> Self {
+        let bounds = Bounds { files: 0, file_bytes: 0, total_bytes: 0 };
+        Archive { path: "fuzz".into(), kind: Kind::Folder, bounds }
     }
 
     fn open(&self) -> Result<BufReader<File>, DataError> {
@@ -172,8 +192,8 @@ impl Archive {
         Ok(found)
     }
 
-    fn walk_zip(&self, visit: &mut Visit) -> Result<(), DataError> {
-        let mut zip = ZipArchive::new(self.open()?).map_err(|e| self.error(format!("is no whole zip archive: {e}")))?;
+    fn walk_zip(&self, stream: impl Read + Seek, visit: &mut Visit) -> Result<(), DataError> {
+        let mut zip = ZipArchive::new(stream).map_err(|e| self.error(format!("is no whole zip archive: {e}")))?;
         self.check_count(zip.len())?;
         if zip.has_duplicate_names() {
             return Err(self.error("holds several files of the same name"));

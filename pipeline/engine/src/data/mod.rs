@@ -8,6 +8,8 @@ mod cache;
 mod cifar10;
 mod clips;
 mod fashion_mnist;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod idx;
 mod images;
 mod mnist;

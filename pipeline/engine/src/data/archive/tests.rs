@@ -259,3 +259,12 @@ proptest! {
         let _ = contents(&archive(ending, &bytes).1);
     }
 }
+
+/// The reader of tar archives quotes what it can't read.
+#[test]
+fn what_a_header_holds_instead_of_numbers_is_written_out() {
+    let mut header = tar_entry("a", EntryType::Regular, 0);
+    header.as_old_mut().cksum = *b"\x1b[2J\xff\0\0\0";
+    let error = error_of(".tar", &[header.as_bytes(), &[0; 1024][..]].concat());
+    assert!(error.contains(r"\u{1b}[2J") && !error.contains('\x1b'), "{error:?}");
+}

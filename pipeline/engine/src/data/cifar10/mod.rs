@@ -62,7 +62,7 @@ pub(super) fn load(places: &Places) -> Result<Dataset, DataError> {
 }
 
 /// Records of a label and the planes.
-fn binary_batch(bytes: &[u8]) -> Result<Part, String> {
+pub(super) fn binary_batch(bytes: &[u8]) -> Result<Part, String> {
     let (records, rest) = bytes.as_chunks::<{ 1 + PIXELS }>();
     if records.is_empty() || !rest.is_empty() {
         return Err(format!("has {} bytes; expected a whole number of records of {} bytes", bytes.len(), 1 + PIXELS));
@@ -76,7 +76,7 @@ fn binary_batch(bytes: &[u8]) -> Result<Part, String> {
 }
 
 /// A dictionary with an array `data` of a row for each image, and a list `labels`.
-fn python_batch(bytes: &[u8]) -> Result<Part, String> {
+pub(super) fn python_batch(bytes: &[u8]) -> Result<Part, String> {
     let pickle = pickle::read(bytes)?;
     let data = pickle.array("data").ok_or("has no numpy array `data`")?;
     let labels = pickle.integers("labels").ok_or("has no list of integers `labels`")?;

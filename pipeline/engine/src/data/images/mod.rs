@@ -87,6 +87,23 @@ fn check_name(name: &str) -> Result<(), DataError> {
     Err(DataError::File { place: format!("images = \"{}\"", name.escape_debug()), what: what.into() })
 }
 
+/// As the images of a dataset are decoded.
+#[cfg(fuzzing)]
+pub(super) fn decode_one(file: &[u8], size: u32, is_grey: bool) -> Result<Vec<u8>, String> {
+    decode::decode(file, Form { size, is_grey })
+}
+
+/// Names of classes, and of each example whether it is for testing, its class and its name.
+#[cfg(fuzzing)]
+pub(super) type Placed = (Vec<String>, Vec<(bool, u8, String)>);
+
+/// As the names in a dataset are understood.
+#[cfg(fuzzing)]
+pub(super) fn place_all(files: Vec<String>, folders: &[String]) -> Result<Placed, DataError> {
+    let layout = Layout::new(&Archive::none(), files, folders)?;
+    Ok((layout.class_names, layout.examples.into_iter().map(|e| (e.is_test, e.class, e.name)).collect()))
+}
+
 /// Reads and decodes all images.
 fn decode_archive(archive: &Archive, form: Form) -> Result<Decoded, DataError> {
     let (mut files, mut folders) = (vec![], vec![]);

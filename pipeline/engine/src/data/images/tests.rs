@@ -197,15 +197,36 @@ fn layouts_of_another_kind_give_one_clear_error() {
     expect(&many.iter().map(String::as_str).collect::<Vec<_>>(), "has 257 classes; at most 256 are supported");
 }
 
-/// A PNG header alone.
-fn claiming(width: u32, height: u32) -> Vec<u8> {
-    let mut chunk = b"IHDR".to_vec();
-    chunk.extend(width.to_be_bytes());
-    chunk.extend(height.to_be_bytes());
-    chunk.extend([8, 2, 0, 0, 0]);
+/// A part of a PNG file.
+fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let mut crc = flate2::Crc::new();
-    crc.update(&chunk);
-    [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &chunk, &crc.sum().to_be_bytes(), b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat()
+    crc.update(kind);
+    crc.update(content);
+    [&u32::try_from(content.len()).unwrap().to_be_bytes()[..], kind, content, &crc.sum().to_be_bytes()].concat()
+}
+
+/// A PNG header alone, for 8 bits of this colour type.
+fn header(width: u32, height: u32, colour: u8) -> Vec<u8> {
+    let content = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, colour, 0, 0, 0]].concat();
+    [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &content)].concat()
+}
+
+/// A PNG file that ends where its pixels would begin.
+fn claiming(width: u32, height: u32) -> Vec<u8> {
+    [header(width, height, 2), chunk(b"IDAT", b"")].concat()
+}
+
+/// A palette of a colour and a third: the decoder would panic.
+#[test]
+fn a_torn_palette_is_an_error_of_its_own_file() {
+    // python: zlib.compress(b"\0\0")
+    let pixel = b"\x78\x9c\x63\x60\x00\x00\x00\x02\x00\x01";
+    let image = |palette: &[u8]| [header(1, 1, 3), chunk(b"PLTE", palette), chunk(b"IDAT", pixel), chunk(b"IEND", b"")].concat();
+    assert!(
+        Fixture::new(&[("a/1.png".to_owned(), image(&[1, 2, 3])), ("a/2.png".to_owned(), image(&[1, 2, 3, 4, 5, 6]))]).load(&[]).is_ok()
+    );
+    let error = error_of(&[("a/1.png", image(&[1, 2, 3])), ("a/2.png", image(&[1, 2, 3, 4]))]);
+    assert!(error.contains("a/2.png: can't be decoded: its palette is no list of colours"), "{error}");
 }
 
 #[test]
