@@ -39,10 +39,10 @@ impl Folder {
         self.0.join(format!("{run}.{SUFFIX}"))
     }
 
-    /// Puts a checkpoint in the place of the one before. `process` tells the writers of a run that was taken over apart.
-    pub(crate) fn write(&self, header: &Header, process: u32, state: &mut WriteState<'_>) -> io::Result<()> {
+    /// Puts a checkpoint in the place of the one before. `sweep` tells the writers of a run that was taken over apart.
+    pub(crate) fn write(&self, header: &Header, sweep: i64, state: &mut WriteState<'_>) -> io::Result<()> {
         std::fs::create_dir_all(&self.0)?;
-        let unfinished = self.0.join(format!("{}.{process}.unfinished", header.run));
+        let unfinished = self.0.join(format!("{}.{sweep}.unfinished", header.run));
         let written = write(&unfinished, header, state).and_then(|()| std::fs::rename(&unfinished, self.file(&header.run)));
         if written.is_err() {
             let _ = std::fs::remove_file(&unfinished);
@@ -73,14 +73,14 @@ impl Folder {
     }
 
     /// Removes what a sweep that was cut off has left: checkpoints that `is_unfinished` does not know, and halves of some.
-    pub(crate) fn tidy(&self, is_unfinished: &dyn Fn(&str) -> bool, is_alive: &dyn Fn(u32) -> bool) {
+    pub(crate) fn tidy(&self, is_unfinished: &dyn Fn(&str) -> bool, is_live: &dyn Fn(i64) -> bool) {
         let Ok(files) = std::fs::read_dir(&self.0) else { return };
         for path in files.flatten().map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let parts: Vec<&str> = name.split('.').collect();
             let is_left = match parts[..] {
                 [run, SUFFIX] => !is_unfinished(run),
-                [_, process, "unfinished"] => process.parse().is_ok_and(|process| !is_alive(process)),
+                [_, sweep, "unfinished"] => sweep.parse().is_ok_and(|sweep| !is_live(sweep)),
                 _ => false,
             };
             if is_left {
@@ -236,7 +236,7 @@ mod tests {
         for name in ["done.checkpoint", "run.1.unfinished", "run.2.unfinished", "mine.txt"] {
             std::fs::write(inside(name), "x").unwrap();
         }
-        folder.tidy(&|run| run == header().run, &|process| process == 2);
+        folder.tidy(&|run| run == header().run, &|sweep| sweep == 2);
         let left = |name: &str| inside(name).exists();
         assert!(!left("done.checkpoint") && !left("run.1.unfinished"));
         assert!(left("run.2.unfinished") && left("mine.txt") && folder.read(&header().run).is_some());

@@ -30,11 +30,6 @@ impl Process {
     }
 }
 
-/// Whether a process of this number exists here.
-pub(crate) fn exists(pid: u32) -> bool {
-    find(pid).is_some()
-}
-
 /// When a process was started, and its state.
 fn find(pid: u32) -> Option<(u64, ProcessStatus)> {
     let pid = Pid::from_u32(pid);

@@ -19,7 +19,7 @@ use spec::{RunSpec, Study};
 use crate::checkpoint::{Folder, Header};
 use crate::error::Error;
 use crate::lease::{self, Claim, Wanted};
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::read::{Known, known};
 use crate::register::register;
 use crate::sink::{Checkpoints, Lease, RunSink};
@@ -41,6 +41,7 @@ pub struct Tracker {
     line: Line,
     writer: JoinHandle<Result<Connection, Error>>,
     environment: Arc<Environment>,
+    sweep: i64,
     checkpoints: Folder,
     checkpoint_every: Option<Duration>,
 }
@@ -203,7 +204,7 @@ impl Tracker {
             })
             .map_err(|source| Error::file(path, source))?;
         let line = Line { sender, failure };
-        Ok(Tracker { line, writer, environment: Arc::new(environment), checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
+        Ok(Tracker { line, writer, environment: Arc::new(environment), sweep, checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
     }
 
     /// How often runs keep a checkpoint; `None`: only when they are interrupted.
@@ -233,7 +234,8 @@ impl Tracker {
                 self.line.ask(|reply| Question::Prepare { lease: Arc::clone(&lease), checkpoint, environment: environment(), reply })?;
             kept = kept.filter(|(header, _)| header.step == after);
         }
-        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.checkpoint_every, kept.as_ref().map(|(header, _)| header));
+        let checkpoints =
+            Checkpoints::new(self.checkpoints.clone(), self.sweep, self.checkpoint_every, kept.as_ref().map(|(header, _)| header));
         let sink = RunSink::new(self.line.clone(), lease, checkpoints);
         Ok(Claimed::Own(Box::new(Start { sink, checkpoint: kept.map(|(header, state)| (header.step, state)) })))
     }
@@ -261,7 +263,7 @@ impl Tracker {
             environment: Arc::clone(&self.environment),
             reply,
         })?;
-        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.checkpoint_every, None);
+        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.sweep, self.checkpoint_every, None);
         Ok(RunSink::new(self.line.clone(), lease, checkpoints))
     }
 
@@ -302,7 +304,8 @@ fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
     let mut unfinished = connection.prepare("SELECT id FROM run WHERE outcome IS NULL OR outcome = 'interrupted'")?;
     let unfinished: BTreeSet<String> = unfinished.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
     let is_unfinished = |run: &str| unfinished.contains(run);
-    folder.tidy(&is_unfinished, &process::exists);
+    let is_live = |sweep: i64| lease::is_live(connection, sweep).unwrap_or(false);
+    folder.tidy(&is_unfinished, &is_live);
     Ok(())
 }
 

@@ -151,3 +151,38 @@ fn every_command_is_in_the_readme() {
     }
     assert!(n >= 8, "{help}");
 }
+
+/// Every Rust file of the crates.
+fn sources(folder: &std::path::Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
+        if entry.is_dir() {
+            sources(&entry, text);
+        } else if entry.extension().is_some_and(|e| e == "rs") {
+            text.push_str(&std::fs::read_to_string(entry).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let mut code = String::new();
+    sources(&repository().join("pipeline"), &mut code);
+    let promises = read("docs/reliability.md");
+    let table = promises.split("| promise | held by |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut n = 0;
+    for row in rows {
+        let held_by = row.trim_matches('|').rsplit_once('|').unwrap().1;
+        assert!(held_by.contains('`'), "nothing holds: {row}");
+        let names = held_by
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+        for name in names {
+            assert!(code.contains(&format!("fn {name}(")), "there is no test `{name}`");
+            n += 1;
+        }
+    }
+    assert!(n > 50, "{n}");
+}

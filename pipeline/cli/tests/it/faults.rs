@@ -397,7 +397,11 @@ fn a_folder_that_cannot_be_written_is_named_and_reading_goes_on() {
     assert_eq!(w.tables(), before, "a finished sweep can be read where nothing can be written");
     let sweep = w.run(&["sweep", "--force", "--no-report"]);
     assert_eq!(sweep.code, Some(1), "{}", sweep.stderr);
-    assert!(sweep.stderr.contains("results/results.db: it can't be written: the file, its folder or its disk is read-only"), "{}", sweep.stderr);
+    assert!(
+        sweep.stderr.contains("results/results.db: it can't be written: the file, its folder or its disk is read-only"),
+        "{}",
+        sweep.stderr
+    );
     disk.remount("rw");
     assert_eq!(w.tables(), before);
 }
