@@ -198,7 +198,7 @@ fn layouts_of_another_kind_give_one_clear_error() {
 }
 
 /// A part of a PNG file.
-fn chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+fn chunk(kind: &[u8], content: &[u8]) -> Vec<u8> {
     let mut crc = flate2::Crc::new();
     crc.update(kind);
     crc.update(content);
