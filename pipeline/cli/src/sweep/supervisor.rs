@@ -4,9 +4,10 @@
 //! The runs that it was training are under suspicion and are trained one at a time first, each from its checkpoint; one that takes its
 //! process with it when it is alone has failed, and the others go on.
 
-use std::ffi::OsString;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -120,10 +121,12 @@ pub fn listen(stop: &Stop) {
     });
 }
 
-/// This program, also when its file has been replaced by a newer build.
-fn program() -> OsString {
-    let running = std::path::Path::new("/proc/self/exe");
-    if running.exists() { running.into() } else { std::env::current_exe().map_or_else(|_| "pipeline".into(), Into::into) }
+/// This program, also when its file has been replaced by a newer build: then by the system's own name for it.
+fn program() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    let file = std::env::current_exe().unwrap_or_else(|_| "pipeline".into());
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    if identity(&running).is_none() || identity(&running) == identity(&file) { file } else { running }
 }
 
 /// How often the kernel has killed a process for want of memory, if it says so.
