@@ -99,7 +99,7 @@ impl Plan {
         let layers = summary(&graph, &dataset.shape, dataset.classes())?.into_iter().map(LayerRow::into).collect();
         let facts = Facts {
             parameters: structure.parameters(),
-            flops_per_step: structure.flops() * batch_size as u64,
+            flops_per_step: structure.flops().saturating_mul(batch_size as u64),
             memory_bytes: structure.training_bytes(batch_size.div_ceil(parts).max(eval_batch), states),
             planned_steps: steps,
             device: device::name(device).to_owned(),

@@ -28,7 +28,7 @@ const MIGRATIONS: [&str; 5] = [
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
 const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Longest that a writer waits for another program that reads, copies or migrates the file.
+/// Longest that one waits for another process that writes, copies or migrates the file.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Opens a file for writing; makes and migrates it as needed. Nothing is written to a file that is refused.
@@ -48,7 +48,6 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
             check(&connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?, path)?;
         }
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(PATIENCE)?;
         check(&connection, path)?;
         if connection.is_readonly("main")? {
             return Err(Error::Database { path: None, trouble: Trouble::ReadOnly });
@@ -82,7 +81,10 @@ fn create(path: &Path) -> Result<(), Error> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
-    Ok(Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // Another process may be putting in order what a killed one has left, also when all that is wanted is to look.
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
 }
 
 /// SQLite does not wait when two processes start to use the log at once, so we do.
@@ -144,6 +146,7 @@ fn look(path: &Path) -> Result<(Connection, i64), Error> {
     let left = header::inspect(path)?;
     let open = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // Somebody waits for what is read.
         connection.busy_timeout(Duration::from_secs(10))?;
         let found = check(&connection, path)?;
         Ok((connection, found))
@@ -173,6 +176,8 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, Error> {
 
 /// Leaves a file that a plain reader on a read-only disk can open: everything in the main file, no WAL.
 pub(crate) fn settle(connection: &Connection) -> Result<(), Error> {
+    // Nobody waits for this: the next one to end does it as well.
+    connection.busy_timeout(Duration::from_secs(2))?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     // Fails, harmlessly, while another program reads; the WAL then stays and is readable too.
     let _ = connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()));

@@ -283,6 +283,8 @@ impl Tracker {
     pub fn close(self) -> Result<(), Error> {
         drop(self.line);
         let connection = self.writer.join().map_err(|_| Error::Writer("the writer panicked".into()))??;
+        // Others may have died in the meantime.
+        tidy(&connection, &self.checkpoints)?;
         store::settle(&connection)
     }
 

@@ -169,11 +169,13 @@ fn disturb(w: &Workspace, mut moments: Moments, kills: usize, sweeps: usize) -> 
                 done += 1;
             }
         }
-        let codes: Vec<_> = children.iter_mut().map(|child| child.wait().unwrap().code()).collect();
-        if codes.contains(&Some(0)) {
+        let outcomes: Vec<Outcome> = children.into_iter().map(|child| Outcome::of(&child.wait_with_output().unwrap())).collect();
+        if outcomes.iter().any(|o| o.code == Some(0)) {
             break;
         }
-        assert!(codes.iter().all(Option::is_none), "{codes:?}");
+        for outcome in outcomes {
+            assert!(outcome.code.is_none(), "{:?}: {}", outcome.code, outcome.stderr);
+        }
     }
     done
 }

@@ -63,8 +63,10 @@ pub(super) fn inspect(path: &Path) -> Result<Left, Error> {
     // The count of pages holds if what wrote it knew of it, and no transaction waits to be rolled back.
     let counted = number(24) == number(92) && !has_content(&beside(path, "-journal"));
     let promised = u64::from(number(28)) * page;
-    if counted && metadata.len() < promised {
-        return Err(Error::Truncated { path: path.to_owned(), found: metadata.len(), promised });
+    // Looked at last: while another process brings its log into the file, it grows.
+    let found = std::fs::metadata(path).map_err(cannot)?.len();
+    if counted && found < promised {
+        return Err(Error::Truncated { path: path.to_owned(), found, promised });
     }
     Ok(left)
 }
