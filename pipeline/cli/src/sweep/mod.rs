@@ -106,13 +106,13 @@ fn bury(tracker: &Tracker, death: &Death, args: &Sweep) -> Result<Vec<String>> {
     Ok(buried.suspects)
 }
 
-/// What was typed, to be typed again.
+/// What was typed, to be typed again; but for `--force`, with which nothing goes on.
 fn same_command() -> String {
     let quoted = |word: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
         if word.chars().all(plain) && !word.is_empty() { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
     };
-    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().skip(1).filter(|word| word != "--force").map(|word| quoted(word.to_string_lossy().into_owned()));
     format!("pipeline {}", words.collect::<Vec<_>>().join(" "))
 }
 
