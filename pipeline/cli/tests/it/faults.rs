@@ -324,28 +324,75 @@ fn without_its_supervisor_a_trainer_stops_as_if_asked_to() {
     assert!(w.ok(&["plan"]).contains("was interrupted; goes on after step"));
 }
 
-#[test]
-fn memory_that_cannot_be_had_is_the_failure_of_the_run_that_asked_for_it() {
-    let w = Workspace::new(TINY);
-    // 60 000² weights take 14 GB, where 3 are to be had.
+/// Three runs, of which the second wants `width`² weights.
+fn one_is_wide(w: &Workspace, width: u32) {
     std::fs::create_dir_all(w.path("experiments/models")).unwrap();
     w.write(
         "experiments/models/wide.toml",
         "layers = [{ layer = \"flatten\" }, { layer = \"dense\", units = \"$width\" }, { layer = \"dense\", units = \"$width\" },
          { layer = \"dense\", units = \"classes\" }]\n[parameters]\nwidth = 8\n",
     );
-    let grid =
-        TINY.replace("{ name = \"mlp\", hidden = 8 }", "\"wide\"\nlr = 0.01").replace("lr = [0.1, 1000]", "model.width = [8, 60000, 9]");
+    let widths = format!("model.width = [8, {width}, 9]");
+    let grid = TINY.replace("{ name = \"mlp\", hidden = 8 }", "\"wide\"\nlr = 0.01").replace("lr = [0.1, 1000]", &widths);
     w.write("experiments/tiny.toml", &grid.replace("seeds = 2", "seeds = 1"));
-    let program = env!("CARGO_BIN_EXE_pipeline");
-    let limited = format!("ulimit -v 3000000; exec {program} sweep -j 2 --max-memory 64GiB --no-report");
-    let sweep = Command::new("sh").args(["-c", &limited]).current_dir(w.path("")).env("NO_COLOR", "1").output().unwrap();
+}
+
+/// Runs a sweep behind a shell command, and checks that the wide run alone has failed, and why.
+fn assert_one_fails(w: &Workspace, before: &str, width: u32, why: &str) {
+    let sweep = format!("{before}; exec {} sweep -j 2 --max-memory 64GiB --no-report", env!("CARGO_BIN_EXE_pipeline"));
+    let sweep = Command::new("sh").args(["-c", &sweep]).current_dir(w.path("")).env("NO_COLOR", "1").output().unwrap();
     let sweep = Outcome::of(&sweep);
     assert_eq!(sweep.code, Some(1), "{}", sweep.stderr);
     let outcomes = w.rows("SELECT arm, outcome, COALESCE(error, '') FROM run_summary ORDER BY position");
-    let failure = "width=60000,failed,\"the process that trained it was aborted (signal 6), as when memory can't be had, 2 times\"";
-    assert_eq!(outcomes, ["width=8,completed,", failure, "width=9,completed,"], "{}", sweep.stderr);
-    assert!(w.ok(&["plan"]).contains("as when memory can't be had, 2 times); --retry-failed runs it again"));
+    let failure = format!("width={width},failed,\"the process that trained it was {why}, 2 times\"");
+    assert_eq!(outcomes, ["width=8,completed,", &failure, "width=9,completed,"], "{}", sweep.stderr);
+    assert!(w.ok(&["plan"]).contains(&format!("{why}, 2 times); --retry-failed runs it again")));
+}
+
+#[test]
+fn memory_that_cannot_be_had_is_the_failure_of_the_run_that_asked_for_it() {
+    let w = Workspace::new(TINY);
+    // 60 000² weights take 14 GB, where 3 are to be had.
+    one_is_wide(&w, 60_000);
+    assert_one_fails(&w, "ulimit -v 3000000", 60_000, "aborted (signal 6), as when memory can't be had");
+}
+
+/// A group of processes with little memory; `None` where none can be made (that takes root), loudly.
+struct Cramped(std::path::PathBuf);
+
+impl Cramped {
+    fn new(bytes: u64) -> Option<Self> {
+        // Where the second and the first version of control groups have them.
+        for (groups, limit) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
+            let group = std::path::Path::new(groups).join(format!("pipeline-test-{}", std::process::id()));
+            if std::fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let group = Cramped(group);
+            let limit = group.0.join(limit);
+            if limit.exists() && std::fs::write(limit, bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+        }
+        eprintln!("SKIPPED: no group of processes with little memory can be made here");
+        None
+    }
+}
+
+impl Drop for Cramped {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn the_kernels_memory_killer_takes_the_run_that_is_too_large_and_no_other() {
+    let w = Workspace::new(TINY);
+    // 16 000² weights take 1 GB, where 0.4 are to be had.
+    one_is_wide(&w, 16_000);
+    let Some(cramped) = Cramped::new(400 << 20) else { return };
+    let join = format!("echo $$ > {}", cramped.0.join("cgroup.procs").display());
+    assert_one_fails(&w, &join, 16_000, "killed by the kernel for want of memory (signal 9)");
 }
 
 /// A file system of a given size, to be filled; `None` where none can be made (that takes root), loudly.
