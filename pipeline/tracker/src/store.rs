@@ -151,12 +151,18 @@ fn look(path: &Path) -> Result<(Connection, i64), Error> {
         let found = check(&connection, path)?;
         Ok((connection, found))
     };
-    open().map_err(|e| match e {
-        Error::Database { trouble: Trouble::CannotOpen(_) | Trouble::ReadOnly, .. } if left.wal || left.wal_format => {
-            Error::Unsettled(path.to_owned())
-        }
-        e => e.at(path),
-    })
+    let needs_writing = |e: &Error| matches!(e, Error::Database { trouble: Trouble::CannotOpen(_) | Trouble::ReadOnly, .. });
+    let opened = match open() {
+        // A kill in the middle of a change may have left something that only a connection that may write puts in order.
+        Err(e) if needs_writing(&e) => recover(path).and_then(|()| open()),
+        opened => opened,
+    };
+    opened.map_err(|e| if needs_writing(&e) && (left.wal || left.wal_format) { Error::Unsettled(path.to_owned()) } else { e.at(path) })
+}
+
+/// Lets SQLite put in order what a killed process has left: bring in its log, roll back its last change.
+fn recover(path: &Path) -> Result<(), Error> {
+    check(&connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, path).map(|_| ())
 }
 
 /// The file's schema version, if it is ours (or nothing is in it: version 0) and not newer than this program.

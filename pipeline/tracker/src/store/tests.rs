@@ -261,3 +261,24 @@ fn refused_files_stay_as_they_are() {
     assert!(matches!(open_for_reading(absent), Err(Error::Missing(_))));
     assert!(!absent.exists());
 }
+
+#[test]
+fn a_change_that_a_kill_cut_short_is_rolled_back_also_for_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, cut] = ["whole.db", "cut.db"].map(|name| folder.path().join(name));
+    let connection = open_for_writing(&whole).unwrap();
+    settle(&connection).unwrap();
+    // In the middle of a change to pages that are in the file, as when the log is left behind: the journal has the pages before.
+    connection.execute_batch("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE").unwrap();
+    let insert = "INSERT INTO study (name, question, metric, axes, source) VALUES (?, ?, 'train_loss', '[]', '')";
+    for i in 0..200 {
+        connection.execute(insert, [format!("s{i}"), "?".repeat(3000)]).unwrap();
+    }
+    std::fs::copy(&whole, &cut).unwrap();
+    std::fs::copy(beside(&whole, "-journal"), beside(&cut, "-journal")).unwrap();
+    assert!(has_content(&beside(&cut, "-journal")));
+    drop(connection);
+    let reader = open_for_reading(&cut).unwrap();
+    assert_eq!(reader.query_row("SELECT COUNT(*) FROM study", [], |r| r.get::<_, i64>(0)).unwrap(), 0);
+    assert!(!has_content(&beside(&cut, "-journal")));
+}
