@@ -67,7 +67,9 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     let (all, refused) = (planned.items.len(), planned.refused().count());
     let skipped = all - runs - refused;
     let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-    writeln!(out, "\n{}: {runs} to train ({}), {skipped} to skip{refused}{time}{shared}", count_of(all, "run"), count_of(steps, "step"))?;
+    let shard = args.selection.shard.map_or(String::new(), |shard| format!("shard {shard}: "));
+    let (all, steps) = (count_of(all, "run"), count_of(steps, "step"));
+    writeln!(out, "\n{shard}{all}: {runs} to train ({steps}), {skipped} to skip{refused}{time}{shared}")?;
     Ok(ExitCode::SUCCESS)
 }
 
