@@ -45,6 +45,12 @@ pub enum Command {
     Query(Query),
     /// Copy the database as it stands now, also while a sweep writes
     Export(Export),
+    /// Bring the results of other databases, such as those of --shard, into this one
+    Merge {
+        /// Databases to merge; they stay as they are
+        #[arg(value_name = "DB", required = true)]
+        sources: Vec<PathBuf>,
+    },
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning

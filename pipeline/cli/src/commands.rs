@@ -1,8 +1,8 @@
-//! The commands that train nothing: plan, status, report, query, show, schema.
+//! The commands that train nothing: plan, status, report, query, merge, show, schema.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -279,6 +279,18 @@ fn sparkline(steps: &StepColumns) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
     let bar = |m: &f64| if m.is_finite() { BARS[((m - low) / (high - low).max(1e-12) * 7.0).round() as usize] } else { '✕' };
     means.iter().map(bar).collect()
+}
+
+pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf]) -> Result<ExitCode> {
+    let merged = tracker::merge(sources, db)?;
+    for (source, merged) in sources.iter().zip(merged).filter(|_| !quiet) {
+        let source = source.display();
+        output::tell(&format!("{source}: {} new, {} better, {} there already", count_of(merged.new, "run"), merged.better, merged.known));
+        for study in merged.different_studies {
+            output::tell(&format!("{source}: its study {study} has another grid than the one in {}, which stays", db.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn schema() -> Result<ExitCode> {
