@@ -264,10 +264,12 @@ pub fn merge(sources: &[PathBuf], target: &Path) -> Result<Vec<Merged>, Error> {
                 plan = Plan::new(&Side { path: target, connection: &transaction, content: &now }, &sides)?;
             }
             transfer::write(&plan, &sides, &transaction, &now, &blank)?;
-            transaction.commit()?;
-            store::settle(&connection)
+            Ok(transaction.commit()?)
         };
-        write().map_err(|e: Error| e.at(target))?;
+        let written: Result<(), Error> = write();
+        // Also where nothing was written: what is there must be readable on a full disk.
+        let settled = store::settle(&connection);
+        written.and(settled).map_err(|e| e.at(target))?;
     }
     let mut merged: Vec<(usize, Merged)> = sources.iter().map(|s| s.place).zip(plan.merged).collect();
     merged.sort_by_key(|(place, _)| *place);

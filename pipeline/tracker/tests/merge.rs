@@ -6,7 +6,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{FILES, content, log, runs, study};
+use common::{Disk, FILES, content, log, runs, study};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use spec::record::{Facts, Measurement, Outcome, Sink};
@@ -276,6 +276,50 @@ fn leases_stay_where_they_are() {
     drop(sink);
     at_work.close().unwrap();
     assert_eq!(tables(&files.path("source.db"))[5].len(), 40);
+}
+
+#[test]
+fn what_a_killed_sweep_left_is_read_with_its_log() {
+    let files = Files::new();
+    let study = study();
+    let tracker = files.open("open.db", &study, "there");
+    train(&tracker, &runs(&study)[0], 20, COMPLETED);
+    let mut sink = tracker.start(&runs(&study)[1]).unwrap();
+    log(&mut sink, 1..=7).unwrap();
+    sink.checkpoint(7, &mut |to| to.write_all(b"state")).unwrap();
+    std::fs::create_dir(files.path("killed")).unwrap();
+    for end in ["", "-wal"] {
+        std::fs::copy(files.path(&format!("open.db{end}")), files.path(&format!("killed/k.db{end}"))).unwrap();
+    }
+    let before = content(&files.path("killed"));
+    assert!(!before["k.db-wal"].is_empty());
+    assert_eq!(files.counts("t.db", &["killed/k.db"]), [[4, 0, 0]]);
+    assert_eq!(tables(&files.path("t.db"))[5].len(), 27);
+    let mut after = content(&files.path("killed"));
+    // An index that SQLite makes from a log.
+    after.remove("k.db-shm");
+    assert!(after == before, "{:?}", after.keys());
+}
+
+#[test]
+fn a_disk_that_fills_leaves_the_target_as_it_was() {
+    let Some(disk) = Disk::of_kib(512) else { return };
+    let files = Files::new();
+    files.sweep("a.db", &[(0, 20, COMPLETED)]);
+    files.sweep("b.db", &[(1, 20_000, COMPLETED)]);
+    std::fs::copy(format!("{FILES}/v4.db"), files.path("v4.db")).unwrap();
+    let target = disk.path.join("t.db");
+    merge(&[files.path("a.db")], &target).unwrap();
+    let before = tables(&target);
+    let full = merge(&[files.path("b.db")], &target).unwrap_err().to_string();
+    assert!(full.contains("t.db: the disk is full"), "{full}");
+    assert!(tables(&target) == before);
+    assert_eq!(content(&disk.path).into_keys().collect::<Vec<_>>(), ["t.db"]);
+    disk.fill();
+    let full = merge(&[files.path("v4.db")], &target).unwrap_err().to_string();
+    assert!(full.contains("the disk is full"), "{full}");
+    assert!(tables(&target) == before);
+    assert_eq!(content(&disk.path).into_keys().collect::<Vec<_>>(), ["filler", "t.db"]);
 }
 
 #[test]
