@@ -31,6 +31,10 @@ query *args: _build
 export *args: _build
     @{{pipeline}} export "$@"
 
+# Bring the results of other databases into this one (`just merge shard-1.db shard-2.db`)
+merge *args: _build
+    @{{pipeline}} merge "$@"
+
 # Count the runs of every study by outcome
 status *args: _build
     @{{pipeline}} status "$@"

@@ -45,6 +45,12 @@ pub enum Command {
     Query(Query),
     /// Copy the database as it stands now, also while a sweep writes
     Export(Export),
+    /// Bring the results of other databases, such as those of --shard, into this one
+    Merge {
+        /// Databases to merge; they stay as they are
+        #[arg(value_name = "DB", required = true)]
+        sources: Vec<PathBuf>,
+    },
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning
@@ -72,6 +78,10 @@ pub struct Selection {
     /// Only runs whose configuration matches, such as 'optimizer=adam lr<0.1 seed=0'
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<Filter>,
+
+    /// Only the I-th of N parts, such as 1/4; every run that --filter leaves is in one of them
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 
     /// Run failed runs again
     #[arg(long)]
@@ -104,6 +114,39 @@ pub struct Selection {
     /// Memory for all running runs together, such as 6GiB; a run that needs more is refused [default: 90 % of what is free]
     #[arg(long, value_name = "SIZE")]
     pub max_memory: Option<Size>,
+}
+
+/// One of so many parts of the runs, written `1/4`, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    /// Whether a run is in it: by its id, so that it does not depend on what else there is to run.
+    pub fn holds(self, id: &str) -> bool {
+        // An id is 16 hexadecimal digits.
+        u64::from_str_radix(id, 16).unwrap_or(0) % self.count == self.index - 1
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let error = || "expected a shard and how many there are, from 1/N to N/N, such as 1/4".to_owned();
+        let (index, count) = s.split_once('/').ok_or_else(error)?;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| error());
+        let (index, count) = (number(index)?, number(count)?);
+        if (1..=count).contains(&index) { Ok(Shard { index, count }) } else { Err(error()) }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
 }
 
 /// A number of bytes, written `512MiB`, `6GiB` or `1.5GB`.
@@ -477,5 +520,23 @@ mod tests {
             [536_870_912, 6_442_450_944, 1_500_000_000, 2_147_483_648, 1024].map(Some)
         );
         assert_eq!(["", "6", "GiB", "-1GiB", "infGiB", "6 parsecs"].map(parse), [None; 6]);
+    }
+
+    #[test]
+    fn shards_partition_the_runs() {
+        for wrong in ["", "x", "1", "0/4", "5/4", "1/0", "0/0", "-1/4", "1/4/4", "1 / 4", "1/99999999999999999999"] {
+            assert!(wrong.parse::<Shard>().is_err_and(|e| e.contains("such as 1/4")), "{wrong}");
+        }
+        let ids: Vec<String> = (0..1000).map(|i: u32| spec::fingerprint(&i.to_le_bytes())).collect();
+        for count in [1, 2, 3, 7, 64] {
+            let shards: Vec<Shard> = (1..=count).map(|i| format!("{i}/{count}").parse().unwrap()).collect();
+            for id in &ids {
+                assert_eq!(shards.iter().filter(|shard| shard.holds(id)).count(), 1, "{id}");
+            }
+            let sizes = shards.iter().map(|shard| ids.iter().filter(|id| shard.holds(id)).count());
+            let fair = 1000 / count;
+            assert!(sizes.clone().all(|size| size > fair / 4 && size < 3 * fair), "{:?}", sizes.collect::<Vec<_>>());
+        }
+        assert!("2/2".parse::<Shard>().unwrap().holds("8000000000000001"));
     }
 }

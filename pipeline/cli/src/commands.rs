@@ -1,8 +1,8 @@
-//! The commands that train nothing: plan, status, report, query, show, schema.
+//! The commands that train nothing: plan, status, report, query, merge, show, schema.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,7 +67,9 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     let (all, refused) = (planned.items.len(), planned.refused().count());
     let skipped = all - runs - refused;
     let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-    writeln!(out, "\n{}: {runs} to train ({}), {skipped} to skip{refused}{time}{shared}", count_of(all, "run"), count_of(steps, "step"))?;
+    let shard = args.selection.shard.map_or(String::new(), |shard| format!("shard {shard}: "));
+    let (all, steps) = (count_of(all, "run"), count_of(steps, "step"));
+    writeln!(out, "\n{shard}{all}: {runs} to train ({steps}), {skipped} to skip{refused}{time}{shared}")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -277,6 +279,18 @@ fn sparkline(steps: &StepColumns) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
     let bar = |m: &f64| if m.is_finite() { BARS[((m - low) / (high - low).max(1e-12) * 7.0).round() as usize] } else { '✕' };
     means.iter().map(bar).collect()
+}
+
+pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf]) -> Result<ExitCode> {
+    let merged = tracker::merge(sources, db)?;
+    for (source, merged) in sources.iter().zip(merged).filter(|_| !quiet) {
+        let source = source.display();
+        output::tell(&format!("{source}: {} new, {} better, {} there already", count_of(merged.new, "run"), merged.better, merged.known));
+        for study in merged.different_studies {
+            output::tell(&format!("{source}: its study {study} has another grid than the one in {}, which stays", db.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub fn schema() -> Result<ExitCode> {

@@ -86,6 +86,7 @@ impl Planned {
         let mut items = vec![];
         let mut seen = BTreeSet::new();
         let mut shared = 0;
+        let mut matching = false;
         let times = StepTimes::read(db);
         for study in &studies {
             // The facts depend on the arm alone, not on the seed.
@@ -93,6 +94,10 @@ impl Planned {
             for (arm, run) in study.runs() {
                 let selected = selection.filter.as_ref().is_none_or(|f| f.matches(&study.name, &run.config, run.seed));
                 if !selected {
+                    continue;
+                }
+                matching = true;
+                if selection.shard.is_some_and(|shard| !shard.holds(&run.id)) {
                     continue;
                 }
                 if !seen.insert(run.id.clone()) {
@@ -122,7 +127,11 @@ impl Planned {
             }
         }
         if items.is_empty() {
-            return Err(Expected::NothingSelected("the filter selects no run".into()).into());
+            let why = match selection.shard {
+                Some(shard) if matching => format!("no run falls into shard {shard}"),
+                _ => "the filter selects no run".into(),
+            };
+            return Err(Expected::NothingSelected(why).into());
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // A GPU is shared badly: one run at a time unless asked for more.
@@ -271,6 +280,7 @@ mod tests {
         let selection = |retry_failed, force| Selection {
             grids: vec![],
             filter: None,
+            shard: None,
             retry_failed,
             force,
             max_runs: 1,

@@ -63,6 +63,7 @@ fn count(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     Ok((count("run")?, rows))
 }
 
-fn same(a: &Path, b: &Path) -> bool {
+/// Whether two names are of one file.
+pub(crate) fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

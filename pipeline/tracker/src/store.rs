@@ -69,9 +69,7 @@ fn create(path: &Path) -> Result<(), Error> {
     let temporary = Temporary::beside(&target)?;
     let fill = || {
         let mut connection = connect(temporary.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // What fails here is thrown away.
-        connection.pragma_update(None, "journal_mode", "MEMORY")?;
-        connection.pragma_update(None, "synchronous", "OFF")?;
+        throw_away(&connection)?;
         migrate(&mut connection, VERSION)?;
         connection.close().map_err(|(_, e)| Error::from(e))
     };
@@ -132,13 +130,53 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<Connection, Error> {
         open_for_writing(path).and_then(|connection| settle(&connection)).map_err(why)?;
         return open_for_reading(path);
     }
-    let begin = || {
-        connection.pragma_update(None, "query_only", true)?;
-        // One snapshot for everything that is read, also while a sweep writes.
-        connection.execute_batch("BEGIN")
-    };
-    begin().map_err(|e| Error::from(e).at(path))?;
+    begin(&connection).map_err(|e| e.at(path))?;
     Ok(connection)
+}
+
+/// Opens a file for reading only, and leaves it as it is: one of an earlier version is copied to where `target` is, and the copy, which
+/// must outlive the connection, is brought up to date.
+pub(crate) fn open_untouched(path: &Path, target: &Path) -> Result<(Connection, Option<Temporary>), Error> {
+    let (connection, found) = look(path)?;
+    if found == 0 {
+        return Err(Error::Missing(path.to_owned()));
+    }
+    if found == VERSION {
+        begin(&connection).map_err(|e| e.at(path))?;
+        return Ok((connection, None));
+    }
+    std::fs::create_dir_all(folder(target)).map_err(|e| Error::file(folder(target), e))?;
+    let copy = Temporary::beside(target)?;
+    let older = |e: Error| Error::Older { path: path.to_owned(), found, known: VERSION, why: e.why() };
+    connection.execute("VACUUM INTO ?", [copy.path().to_string_lossy()]).map_err(|e| older(e.into()))?;
+    let migrated = || {
+        let mut connection = connect(copy.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        throw_away(&connection)?;
+        migrate(&mut connection, VERSION)?;
+        begin(&connection)?;
+        Ok(connection)
+    };
+    let connection = migrated().map_err(older)?;
+    Ok((connection, Some(copy)))
+}
+
+/// An empty database of our schema, in memory.
+pub(crate) fn blank() -> Result<Connection, Error> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection, VERSION)?;
+    Ok(connection)
+}
+
+/// From here on nothing is written, and everything that is read is of one moment, also while a sweep writes.
+fn begin(connection: &Connection) -> Result<(), Error> {
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection.execute_batch("BEGIN")?)
+}
+
+/// For a file in the making: what fails is thrown away.
+fn throw_away(connection: &Connection) -> Result<(), Error> {
+    connection.pragma_update(None, "journal_mode", "MEMORY")?;
+    Ok(connection.pragma_update(None, "synchronous", "OFF")?)
 }
 
 /// A connection that can't write, and the version of what it reads.

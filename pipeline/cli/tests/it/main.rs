@@ -8,6 +8,7 @@ mod database;
 mod documents;
 mod faults;
 mod hostile;
+mod merge;
 mod models;
 mod objectives;
 mod plan;
