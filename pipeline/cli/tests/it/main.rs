@@ -6,6 +6,8 @@ mod archives;
 mod data;
 mod database;
 mod documents;
+// What it does to processes, disks and memory, it does by Linux's means.
+#[cfg(target_os = "linux")]
 mod faults;
 mod hostile;
 mod merge;
