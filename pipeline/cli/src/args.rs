@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use engine::device::DeviceChoice;
+use engine::Catalog;
+use engine::device::{Device, DeviceChoice};
 
+use crate::error::Expected;
 use crate::filter::Filter;
+use crate::grids;
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
 #[derive(Debug, Parser)]
@@ -448,17 +451,43 @@ pub struct FindLr {
     #[arg(long)]
     pub json: bool,
 
+    #[command(flatten)]
+    pub on: Machine,
+}
+
+/// What a single run is trained on.
+#[derive(Debug, clap::Args)]
+pub struct Machine {
     /// Look for datasets here first
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
 
     /// auto, cpu, cuda, cuda:N or metal
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
+    device: DeviceChoice,
 
-    /// Threads [default: all cores]
+    /// Threads, which change no bit [default: all cores]
     #[arg(long, value_name = "N")]
-    pub threads: Option<std::num::NonZeroUsize>,
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+impl Machine {
+    /// # Errors
+    /// When there is no such folder of datasets.
+    pub fn catalog(&self) -> anyhow::Result<Catalog> {
+        grids::check_data_dir(self.data_dir.as_ref())?;
+        Ok(Catalog::new(self.data_dir.clone()))
+    }
+
+    /// # Errors
+    /// When there is no such device.
+    pub fn device(&self) -> Result<Device, Expected> {
+        self.device.open().map_err(|e| Expected::Usage(e.to_string()))
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
 }
 
 /// A time.
@@ -475,17 +504,8 @@ pub struct Reproduce {
     #[arg(long)]
     pub json: bool,
 
-    /// Look for datasets here first
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-
-    /// auto, cpu, cuda, cuda:N or metal
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
-
-    /// Threads, which change no bit [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub on: Machine,
 }
 
 /// A learning rate.

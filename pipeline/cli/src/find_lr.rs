@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use analysis::find_lr::{self, Suggestion};
 use anyhow::{Context, Result};
-use engine::Catalog;
 use spec::record::{Confusion, Eval, Facts, Measurement, Picture, Position, Sink, SinkError, Step};
 use spec::{Arm, Config, Limits, RunSpec, Value};
 
@@ -22,8 +21,8 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     if args.from >= args.to {
         return Err(Expected::Usage(format!("--from {} must be below --to {}", args.from, args.to)).into());
     }
-    let catalog = Catalog::new(args.data_dir.clone());
-    let device = args.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
+    let catalog = args.on.catalog()?;
+    let device = args.on.device()?;
     let Loaded { studies, .. } = grids::load(std::slice::from_ref(&args.grid), &catalog, Limits::default())?;
     let study = studies.first().context("a grid file is a study")?;
     let arm = match &args.arm {
@@ -38,7 +37,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     let run = RunSpec { id: config.run_id(args.seed), seed: args.seed, config };
     let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
     plan::check_network(arm, dataset.as_deref()).map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let threads = args.on.threads();
     if !quiet {
         tell(&format!("{} steps of {} · {}, the rate rising from {} to {}", args.steps, study.name, arm.label, args.from, args.to));
     }

@@ -31,41 +31,29 @@ pub(crate) type EachTensor<'a, T> = dyn FnMut(&mut Visit<'_, T>) -> TensorResult
 /// A number as it stands in a checkpoint.
 pub(crate) trait Stored: Copy {
     const DTYPE: Dtype;
-    const NAME: &'static str;
-    const BYTES: usize;
 
     fn write(self, to: &mut Vec<u8>);
     /// From as many bytes as it has.
     fn read(bytes: &[u8]) -> Self;
 }
 
-impl Stored for f32 {
-    const DTYPE: Dtype = Dtype::F32;
-    const NAME: &'static str = "F32";
-    const BYTES: usize = size_of::<Self>();
+macro_rules! stored {
+    ($number:ident, $dtype:ident) => {
+        impl Stored for $number {
+            const DTYPE: Dtype = Dtype::$dtype;
 
-    fn write(self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.to_le_bytes());
-    }
+            fn write(self, to: &mut Vec<u8>) {
+                to.extend_from_slice(&self.to_le_bytes());
+            }
 
-    fn read(bytes: &[u8]) -> Self {
-        bytes.try_into().map_or(f32::NAN, f32::from_le_bytes)
-    }
+            fn read(bytes: &[u8]) -> Self {
+                bytes.try_into().map_or($number::NAN, $number::from_le_bytes)
+            }
+        }
+    };
 }
-
-impl Stored for f64 {
-    const DTYPE: Dtype = Dtype::F64;
-    const NAME: &'static str = "F64";
-    const BYTES: usize = size_of::<Self>();
-
-    fn write(self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.to_le_bytes());
-    }
-
-    fn read(bytes: &[u8]) -> Self {
-        bytes.try_into().map_or(f64::NAN, f64::from_le_bytes)
-    }
-}
+stored!(f32, F32);
+stored!(f64, F64);
 
 /// The scalars of a checkpoint that is to be written.
 #[derive(Debug)]
@@ -99,8 +87,8 @@ pub(crate) fn write<T: Stored>(to: &mut dyn Write, scalars: &Scalars, each: &mut
     header.insert("__metadata__".into(), serde_json::json!(scalars.0));
     let mut start = 0;
     each(&mut |name, numbers| {
-        let end = start + numbers.len() * T::BYTES;
-        let info = serde_json::json!({ "dtype": T::NAME, "shape": [numbers.len()], "data_offsets": [start, end] });
+        let end = start + size_of_val(numbers);
+        let info = serde_json::json!({ "dtype": T::DTYPE, "shape": [numbers.len()], "data_offsets": [start, end] });
         header.insert(name.to_owned(), info);
         start = end;
         Ok(false)
@@ -167,17 +155,9 @@ impl Checkpoint {
         self.step
     }
 
-    /// The run that it is of.
-    ///
-    /// # Errors
-    /// [`Error::Checkpoint`] when it doesn't say.
-    pub fn run_id(&self) -> Result<&str, Error> {
-        self.text("run")
-    }
-
     /// Makes sure that a run of so many steps, trained `on` something, can go on from here.
     pub(crate) fn check(&self, run: &RunSpec, on: &str, steps: u64) -> Result<(), Error> {
-        let (id, was_on) = (self.run_id()?, self.text("on")?);
+        let (id, was_on) = (self.text("run")?, self.text("on")?);
         if id != run.id {
             return Err(unfit(&format!("is of run {id:?}, not of {}", run.id)));
         }
@@ -211,9 +191,9 @@ impl Checkpoint {
         each(&mut |name, numbers| {
             count += 1;
             match self.tensors.get(name) {
-                Some((dtype, range)) if *dtype == T::DTYPE && range.len() == numbers.len() * T::BYTES => {}
+                Some((dtype, range)) if *dtype == T::DTYPE && range.len() == size_of_val(numbers) => {}
                 Some((dtype, range)) => {
-                    let expected = format!("{} of {} in {} bytes", numbers.len(), T::NAME, numbers.len() * T::BYTES);
+                    let expected = format!("{} of {:?} in {} bytes", numbers.len(), T::DTYPE, size_of_val(numbers));
                     wrong.get_or_insert(format!("has tensor `{name}` of {dtype:?} in {} bytes, not {expected}", range.len()));
                 }
                 None => {
@@ -230,7 +210,7 @@ impl Checkpoint {
         }
         each(&mut |name, numbers| {
             let range = self.tensors.get(name).map_or(0..0, |(_, range)| range.clone());
-            for (number, bytes) in numbers.iter_mut().zip(self.bytes[range].chunks_exact(T::BYTES)) {
+            for (number, bytes) in numbers.iter_mut().zip(self.bytes[range].chunks_exact(size_of::<T>())) {
                 *number = T::read(bytes);
             }
             Ok(true)

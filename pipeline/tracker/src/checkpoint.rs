@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use spec::record::WriteState;
 
+use crate::error::Error;
+use crate::store::{Temporary, clear_all};
+
 const HEADER: usize = 512;
-const SUFFIX: &str = "checkpoint";
+const SUFFIX: &str = ".checkpoint";
 
 /// What stands before the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,20 +39,19 @@ impl Folder {
     }
 
     fn file(&self, run: &str) -> PathBuf {
-        self.0.join(format!("{run}.{SUFFIX}"))
+        self.0.join(format!("{run}{SUFFIX}"))
     }
 
-    /// Puts a checkpoint in the place of the one before. `sweep` tells the writers of a run that was taken over apart.
-    pub(crate) fn write(&self, header: &Header, sweep: i64, state: &mut WriteState<'_>) -> io::Result<()> {
-        std::fs::create_dir_all(&self.0)?;
-        let unfinished = self.0.join(format!("{}.{sweep}.unfinished", header.run));
-        let written = write(&unfinished, header, state).and_then(|()| std::fs::rename(&unfinished, self.file(&header.run)));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&unfinished);
-        }
-        written?;
-        // The name is on disk, too, when the folder is. Not every system lets a folder be opened.
-        File::open(&self.0).and_then(|folder| folder.sync_all()).or(Ok(()))
+    /// Puts a checkpoint in the place of the one before.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(crate) fn write(&self, header: &Header, state: &mut WriteState<'_>) -> Result<(), Error> {
+        std::fs::create_dir_all(&self.0).map_err(|e| Error::file(&self.0, e))?;
+        let path = self.file(&header.run);
+        let temporary = Temporary::beside(&path)?;
+        put(temporary.file(), header, state).map_err(|e| Error::file(&path, e))?;
+        temporary.publish(&path, true).map(|_| ())
     }
 
     /// A run's checkpoint, if it has one that is whole.
@@ -73,20 +75,15 @@ impl Folder {
     }
 
     /// Removes what a sweep that was cut off has left: checkpoints that `is_unfinished` does not know, and halves of some.
-    pub(crate) fn tidy(&self, is_unfinished: &dyn Fn(&str) -> bool, is_live: &dyn Fn(i64) -> bool) {
+    pub(crate) fn tidy(&self, is_unfinished: &dyn Fn(&str) -> bool) {
         let Ok(files) = std::fs::read_dir(&self.0) else { return };
         for path in files.flatten().map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let parts: Vec<&str> = name.split('.').collect();
-            let is_left = match parts[..] {
-                [run, SUFFIX] => !is_unfinished(run),
-                [_, sweep, "unfinished"] => sweep.parse().is_ok_and(|sweep| !is_live(sweep)),
-                _ => false,
-            };
-            if is_left {
+            if name.strip_suffix(SUFFIX).is_some_and(|run| !is_unfinished(run)) {
                 let _ = std::fs::remove_file(&path);
             }
         }
+        clear_all(&self.0, ".");
         let _ = std::fs::remove_dir(&self.0);
     }
 }
@@ -114,12 +111,6 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
-}
-
-fn write(path: &Path, header: &Header, state: &mut WriteState<'_>) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    put(&mut file, header, state)?;
-    file.sync_all()
 }
 
 fn put(mut file: impl Write + Seek, header: &Header, state: &mut WriteState<'_>) -> io::Result<()> {
@@ -192,6 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::Trouble;
 
     fn header() -> Header {
         Header { run: "56ccd4e6571e54a7".into(), step: 7, evals: 2, positions: 0 }
@@ -200,7 +192,7 @@ mod tests {
     fn written(state: &[u8]) -> (tempfile::TempDir, Folder) {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::of(&place.path().join("r.db"));
-        folder.write(&header(), 1, &mut |to| to.write_all(state)).unwrap();
+        folder.write(&header(), &mut |to| to.write_all(state)).unwrap();
         (place, folder)
     }
 
@@ -211,7 +203,7 @@ mod tests {
         assert_eq!(folder.read(&run), Some((header(), b"state".to_vec())));
         assert_eq!((folder.step(&run), folder.step("other")), (Some(7), None));
         let later = Header { step: 9, ..header() };
-        folder.write(&later, 1, &mut |to| to.write_all(b"later")).unwrap();
+        folder.write(&later, &mut |to| to.write_all(b"later")).unwrap();
         assert_eq!(folder.read(&run), Some((later, b"later".to_vec())));
         folder.remove(&run);
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing stays behind");
@@ -220,11 +212,11 @@ mod tests {
     #[test]
     fn one_that_could_not_be_written_leaves_the_one_before() {
         let (place, folder) = written(b"state");
-        let broken = folder.write(&Header { step: 9, ..header() }, 1, &mut |to| {
+        let broken = folder.write(&Header { step: 9, ..header() }, &mut |to| {
             to.write_all(b"half")?;
             Err(io::ErrorKind::StorageFull.into())
         });
-        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(matches!(broken, Err(Error::Database { trouble: Trouble::Full, .. })));
         assert_eq!(folder.read(&header().run), Some((header(), b"state".to_vec())));
         assert_eq!(std::fs::read_dir(place.path().join("r.db-checkpoints")).unwrap().count(), 1);
     }
@@ -233,13 +225,14 @@ mod tests {
     fn what_is_left_of_other_sweeps_goes_and_what_can_be_used_stays() {
         let (place, folder) = written(b"state");
         let inside = |name: &str| place.path().join("r.db-checkpoints").join(name);
-        for name in ["done.checkpoint", "run.1.unfinished", "run.2.unfinished", "mine.txt"] {
+        for name in ["done.checkpoint", ".run.checkpoint.1-0.new", "mine.txt"] {
             std::fs::write(inside(name), "x").unwrap();
         }
-        folder.tidy(&|run| run == header().run, &|sweep| sweep == 2);
+        let at_work = Temporary::beside(&folder.file("other")).unwrap();
+        folder.tidy(&|run| run == header().run);
         let left = |name: &str| inside(name).exists();
-        assert!(!left("done.checkpoint") && !left("run.1.unfinished"));
-        assert!(left("run.2.unfinished") && left("mine.txt") && folder.read(&header().run).is_some());
+        assert!(!left("done.checkpoint") && !left(".run.checkpoint.1-0.new"));
+        assert!(at_work.path().exists() && left("mine.txt") && folder.read(&header().run).is_some());
     }
 
     /// The largest made a sum overflow, where sums are checked.

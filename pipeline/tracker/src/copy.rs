@@ -35,23 +35,19 @@ pub fn copy(source: &Path, target: &Path, replace: bool) -> Result<Copied, Error
     let folder = store::folder(target);
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     let temporary = Temporary::beside(target)?;
-    let blame = |e: rusqlite::Error| {
-        let trouble = Trouble::from(&e);
-        let path = if matches!(trouble, Trouble::Damaged(_) | Trouble::Locked) { source } else { target };
-        Error::Database { path: Some(path.to_owned()), trouble }
+    // What is damaged or locked is the source; all else is about where the copy goes.
+    let blame = |e: Error| {
+        let is_of_source = matches!(&e, Error::Database { trouble: Trouble::Damaged(_) | Trouble::Locked, .. });
+        e.at(if is_of_source { source } else { target })
     };
-    let connection = open(source).map_err(blame)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(blame)?;
-    // One statement, so one moment; a file that is written to goes on being written to.
-    connection.execute("VACUUM INTO ?", [temporary.path().to_string_lossy()]).map_err(blame)?;
-    drop(connection);
-    let (runs, rows) = open(temporary.path()).and_then(|copy| count(&copy)).map_err(blame)?;
+    let fill = || {
+        // One statement, so one moment; a file that is written to goes on being written to.
+        store::connect(source, OpenFlags::SQLITE_OPEN_READ_ONLY)?.execute("VACUUM INTO ?", [temporary.path().to_string_lossy()])?;
+        Ok(count(&store::connect(temporary.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?)?)
+    };
+    let (runs, rows) = fill().map_err(blame)?;
     let bytes = std::fs::metadata(temporary.path()).map_err(|e| Error::file(target, e))?.len();
     if temporary.publish(target, replace)? { Ok(Copied { runs, rows, bytes }) } else { Err(Error::Exists(target.to_owned())) }
-}
-
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 /// Runs, and rows of all tables.

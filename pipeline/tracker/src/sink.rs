@@ -31,7 +31,6 @@ pub(crate) struct Lease {
 /// When a run keeps checkpoints.
 pub(crate) struct Checkpoints {
     folder: Folder,
-    sweep: i64,
     every: Option<Duration>,
     last: Instant,
     /// Time that the last one took.
@@ -45,9 +44,9 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     /// `before`: the checkpoint that the run goes on from.
-    pub(crate) fn new(folder: Folder, sweep: i64, every: Option<Duration>, before: Option<&Header>) -> Self {
+    pub(crate) fn new(folder: Folder, every: Option<Duration>, before: Option<&Header>) -> Self {
         let (evals, positions) = before.map_or((0, 0), |header| (header.evals, header.positions));
-        Checkpoints { folder, sweep, every, last: Instant::now(), cost: Duration::ZERO, evals, positions, trouble: None }
+        Checkpoints { folder, every, last: Instant::now(), cost: Duration::ZERO, evals, positions, trouble: None }
     }
 
     fn are_due(&self, at_epoch_end: bool) -> bool {
@@ -164,9 +163,9 @@ impl Sink for RunSink {
         if !self.line.sync(&self.lease)? {
             return Err(SinkError("another sweep has taken the run over".into()));
         }
-        let Checkpoints { folder, sweep, evals, positions, .. } = &self.checkpoints;
+        let Checkpoints { folder, evals, positions, .. } = &self.checkpoints;
         let header = Header { run: self.lease.run.clone(), step, evals: *evals, positions: *positions };
-        let written = folder.write(&header, *sweep, write);
+        let written = folder.write(&header, write);
         self.checkpoints.trouble = written.err().map(|e| format!("the checkpoint of run {} could not be kept: {e}", self.lease.run));
         self.checkpoints.last = Instant::now();
         self.checkpoints.cost = started.elapsed();

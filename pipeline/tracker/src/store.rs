@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub(crate) use header::{beside, has_content};
-pub(crate) use temporary::{Temporary, folder};
+pub(crate) use temporary::{Temporary, clear_all, folder};
 
 use crate::error::{Error, Trouble};
 
@@ -78,7 +78,7 @@ fn create(path: &Path) -> Result<(), Error> {
     temporary.publish(&target, false).map(|_| ())
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // Another process may be putting in order what a killed one has left, also when all that is wanted is to look.
     connection.busy_timeout(PATIENCE)?;

@@ -40,8 +40,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 pub struct Tracker {
     line: Line,
     writer: JoinHandle<Result<Connection, Error>>,
-    environment: Arc<Environment>,
-    sweep: i64,
     checkpoints: Folder,
     checkpoint_every: Option<Duration>,
 }
@@ -89,8 +87,8 @@ pub enum Claimed {
 /// A run to be trained.
 pub struct Start {
     pub sink: RunSink,
-    /// Step and state that it goes on from; without them it starts at its beginning.
-    pub checkpoint: Option<(u64, Vec<u8>)>,
+    /// The state that it goes on from; without one it starts at its beginning.
+    pub checkpoint: Option<Vec<u8>>,
 }
 
 /// What a dead process has left.
@@ -125,13 +123,11 @@ enum Question {
     Claim {
         run: RunSpec,
         wanted: Wanted,
-        environment: Arc<Environment>,
         reply: SyncSender<(Claim, bool)>,
     },
     Prepare {
         lease: Arc<Lease>,
         checkpoint: Option<Header>,
-        environment: Arc<Environment>,
         reply: SyncSender<u64>,
     },
     /// The reply: whether the claim still holds.
@@ -194,7 +190,8 @@ impl Tracker {
         let seen = Arc::clone(&failure);
         let now = Instant::now();
         let folder = checkpoints.clone();
-        let mut writer = Writer { connection, sweep, folder, gathered: vec![], since: None, beaten: now, synced: now, syncs: false };
+        let mut writer =
+            Writer { connection, sweep, environment, folder, gathered: vec![], since: None, beaten: now, synced: now, syncs: false };
         let writer = std::thread::Builder::new()
             .name("writer".into())
             .spawn(move || {
@@ -203,8 +200,7 @@ impl Tracker {
                 })
             })
             .map_err(|source| Error::file(path, source))?;
-        let line = Line { sender, failure };
-        Ok(Tracker { line, writer, environment: Arc::new(environment), sweep, checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
+        Ok(Tracker { line: Line { sender, failure }, writer, checkpoints, checkpoint_every: Some(CHECKPOINT_EVERY) })
     }
 
     /// How often runs keep a checkpoint; `None`: only when they are interrupted.
@@ -218,26 +214,33 @@ impl Tracker {
     /// # Errors
     /// When the writer has failed.
     pub fn claim(&self, run: &RunSpec, wanted: &Wanted) -> Result<Claimed, SinkError> {
-        let environment = || Arc::clone(&self.environment);
-        let (claim, is_prepared) =
-            self.line.ask(|reply| Question::Claim { run: run.clone(), wanted: wanted.clone(), environment: environment(), reply })?;
+        let (claim, is_prepared) = self.line.ask(|reply| Question::Claim { run: run.clone(), wanted: wanted.clone(), reply })?;
         let (key, attempt, resumable) = match claim {
             Claim::Own { key, attempt, resumable } => (key, attempt, resumable),
             Claim::Elsewhere => return Ok(Claimed::Elsewhere),
             Claim::Done => return Ok(Claimed::Done),
         };
         let lease = Arc::new(Lease { run: run.id.clone(), key, attempt, lost: AtomicBool::new(false) });
-        let mut kept = if resumable && !is_prepared { self.checkpoints.read(&run.id) } else { None };
-        if !is_prepared {
-            let checkpoint = kept.as_ref().map(|(header, _)| header.clone());
-            let after =
-                self.line.ask(|reply| Question::Prepare { lease: Arc::clone(&lease), checkpoint, environment: environment(), reply })?;
-            kept = kept.filter(|(header, _)| header.step == after);
+        let kept = if resumable && !is_prepared { self.checkpoints.read(&run.id) } else { None };
+        Ok(Claimed::Own(Box::new(if is_prepared { self.begin(lease, None) } else { self.prepare(lease, kept)? })))
+    }
+
+    /// Has the logs of a run made ready to go on from a checkpoint, or, where it is of no use or there is none, from the start.
+    fn prepare(&self, lease: Arc<Lease>, kept: Option<(Header, Vec<u8>)>) -> Result<Start, SinkError> {
+        let checkpoint = kept.as_ref().map(|(header, _)| header.clone());
+        let after = self.line.ask(|reply| Question::Prepare { lease: Arc::clone(&lease), checkpoint, reply })?;
+        let kept = kept.filter(|(header, _)| header.step == after);
+        // Unless it is another sweep's by now.
+        if kept.is_none() && !lease.lost.load(Ordering::Relaxed) {
+            self.checkpoints.remove(&lease.run);
         }
-        let checkpoints =
-            Checkpoints::new(self.checkpoints.clone(), self.sweep, self.checkpoint_every, kept.as_ref().map(|(header, _)| header));
-        let sink = RunSink::new(self.line.clone(), lease, checkpoints);
-        Ok(Claimed::Own(Box::new(Start { sink, checkpoint: kept.map(|(header, state)| (header.step, state)) })))
+        Ok(self.begin(lease, kept))
+    }
+
+    fn begin(&self, lease: Arc<Lease>, kept: Option<(Header, Vec<u8>)>) -> Start {
+        let before = kept.as_ref().map(|(header, _)| header);
+        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.checkpoint_every, before);
+        Start { sink: RunSink::new(self.line.clone(), lease, checkpoints), checkpoint: kept.map(|(_, state)| state) }
     }
 
     /// Takes a run that no other sweep is training, from its start, whatever is known of it.
@@ -256,15 +259,7 @@ impl Tracker {
     /// # Errors
     /// When the writer has failed.
     pub fn start_over(&self, sink: RunSink) -> Result<RunSink, SinkError> {
-        let lease = sink.into_lease();
-        self.line.ask(|reply| Question::Prepare {
-            lease: Arc::clone(&lease),
-            checkpoint: None,
-            environment: Arc::clone(&self.environment),
-            reply,
-        })?;
-        let checkpoints = Checkpoints::new(self.checkpoints.clone(), self.sweep, self.checkpoint_every, None);
-        Ok(RunSink::new(self.line.clone(), lease, checkpoints))
+        Ok(self.prepare(sink.into_lease(), None)?.sink)
     }
 
     /// Gives up the runs of a process on this machine that died. One that it was training alone, and that was lost in the same way
@@ -305,9 +300,7 @@ impl Tracker {
 fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
     let mut unfinished = connection.prepare("SELECT id FROM run WHERE outcome IS NULL OR outcome = 'interrupted'")?;
     let unfinished: BTreeSet<String> = unfinished.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    let is_unfinished = |run: &str| unfinished.contains(run);
-    let is_live = |sweep: i64| lease::is_live(connection, sweep).unwrap_or(false);
-    folder.tidy(&is_unfinished, &is_live);
+    folder.tidy(&|run| unfinished.contains(run));
     Ok(())
 }
 
@@ -315,6 +308,7 @@ fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
 struct Writer {
     connection: Connection,
     sweep: i64,
+    environment: Environment,
     folder: Folder,
     gathered: Vec<(Arc<Lease>, Record)>,
     /// When the first of them came.
@@ -377,7 +371,7 @@ impl Writer {
             }
             store_record(&transaction, &lease, record)?;
         }
-        let answer = question.map(|question| answer_to(&transaction, self.sweep, question)).transpose()?;
+        let answer = question.map(|question| answer_to(&transaction, self.sweep, &self.environment, question)).transpose()?;
         transaction.commit()?;
         self.since = None;
         if syncs {
@@ -403,27 +397,27 @@ fn holds(connection: &Connection, lease: &Lease) -> Result<bool, Error> {
 }
 
 /// What answers a question once the transaction is committed. Nobody may be waiting any more.
-fn answer_to(transaction: &Transaction<'_>, sweep: i64, question: Question) -> Result<Box<dyn FnOnce()>, Error> {
+fn answer_to(transaction: &Transaction<'_>, sweep: i64, environment: &Environment, question: Question) -> Result<Box<dyn FnOnce()>, Error> {
     fn reply<T: 'static>(to: SyncSender<T>, answer: T) -> Box<dyn FnOnce()> {
         Box::new(move || {
             let _ = to.send(answer);
         })
     }
     Ok(match question {
-        Question::Claim { run, wanted, environment, reply: to } => {
+        Question::Claim { run, wanted, reply: to } => {
             let claim = lease::claim(transaction, sweep, &run, &wanted)?;
             // A first attempt has nothing to go on from and nothing to remove.
             let is_first = matches!(claim, Claim::Own { attempt: 1, .. });
             if let Claim::Own { key, attempt, .. } = claim
                 && is_first
             {
-                lease::prepare(transaction, key, attempt, None, &environment)?;
+                lease::prepare(transaction, key, attempt, None, environment)?;
             }
             reply(to, (claim, is_first))
         }
-        Question::Prepare { lease, checkpoint, environment, reply: to } => {
+        Question::Prepare { lease, checkpoint, reply: to } => {
             let after = if holds(transaction, &lease)? {
-                lease::prepare(transaction, lease.key, lease.attempt, checkpoint.as_ref(), &environment)?
+                lease::prepare(transaction, lease.key, lease.attempt, checkpoint.as_ref(), environment)?
             } else {
                 0
             };

@@ -95,10 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_megabytes_takes_no_time() {
-        let (text, started) = (format!("begin{}end", "x".repeat(10_000_000)), std::time::Instant::now());
+    fn a_text_of_megabytes_is_looked_at_in_part() {
+        let text = format!("begin{}end", "x".repeat(10_000_000));
+        assert!(head(&text).len() == MOST);
         assert!(fit(&text, 11.0, 90.0).starts_with("begin") && squeeze(&text, 11.0, 90.0).ends_with("end"));
-        assert!(wrap(&text, 11.0, 90.0).len() == 1 && started.elapsed().as_secs() < 5);
+        assert_eq!(wrap(&text, 11.0, 90.0).len(), 1);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use engine::Catalog;
 use serde_json::json;
 use spec::record::Outcome;
 use spec::{Config, RunSpec};
@@ -16,13 +15,12 @@ use tracker::read::RunRecord;
 
 use crate::args::Reproduce;
 use crate::commands::{count_of, find_run};
+use crate::environment;
 use crate::error::{Expected, FAILED};
 use crate::output::tell;
-use crate::{environment, grids};
 use compare::{Comparison, Counts, Logged, Verdict};
 
 pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
-    grids::check_data_dir(args.data_dir.as_ref())?;
     let reader = Reader::open(db)?;
     let found = find_run(&reader, &args.run)?;
     let (study, record) = &found[0];
@@ -32,7 +30,7 @@ pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
     if run.id != record.id {
         bail!("run {} has a configuration and a seed that make it run {}: the database was changed", record.id, run.id);
     }
-    let catalog = Catalog::new(args.data_dir.clone());
+    let catalog = args.on.catalog()?;
     let usage = |e: String| Expected::Usage(e);
     let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose().map_err(|e| usage(e.to_string()))?;
     if let (Some(dataset), Ok(logged)) = (&dataset, run.config.text("dataset_checksum"))
@@ -41,8 +39,8 @@ pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
         let what = format!("the run was trained on another {} (checksum {logged}) than is here ({})", dataset.name, dataset.checksum);
         return Err(usage(format!("{what}; --data-dir says where to look")).into());
     }
-    let device = args.device.open().map_err(|e| usage(e.to_string()))?;
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let device = args.on.device()?;
+    let threads = args.on.threads();
     if !quiet {
         tell(&format!("{} of {study} · {}, seed {}", count_of(record.steps, "step"), record.arm, record.seed));
     }

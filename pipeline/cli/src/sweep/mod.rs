@@ -71,7 +71,8 @@ fn train(db: &Path, quiet: bool, args: &Sweep, trainer: &Trainer) -> Result<Exit
     if !outcomes.is_empty() {
         say(format!("{} in {} ({skipped} skipped)", counts(&outcomes), duration(started.elapsed().as_secs_f64())));
     }
-    if !args.no_report {
+    // Who sends a signal may not wait for reports.
+    if !args.no_report && stop.exit_code().is_none() {
         write_reports(db, args, &planned, &say)?;
     }
     let failed = planned_failures(db, &planned)?;

@@ -91,7 +91,6 @@ impl Shared<'_> {
 
     /// One try: how the run ended, with its last evaluation; or what else came of it.
     fn attempt(&self, item: &Item, start: Start, slot: usize, threads: &dyn Fn() -> usize) -> Result<(Ended, Option<Eval>), Trained> {
-        let checkpoint = start.checkpoint.map(|(_, state)| Checkpoint::parse(state));
         let mut watched = Watched { sink: start.sink, of: self, slot, steps: 0, shown_ms: 0.0, last_eval: None };
         let run = |watched: &mut Watched<'_>, checkpoint: Option<&Checkpoint>| {
             IN_RUN.set(true);
@@ -101,10 +100,9 @@ impl Shared<'_> {
             IN_RUN.set(false);
             result
         };
-        let mut result = match checkpoint {
-            None => run(&mut watched, None),
-            Some(Ok(checkpoint)) => run(&mut watched, Some(&checkpoint)),
-            Some(Err(e)) => Ok(Err(e)),
+        let mut result = match start.checkpoint.map(Checkpoint::parse).transpose() {
+            Ok(checkpoint) => run(&mut watched, checkpoint.as_ref()),
+            Err(e) => Ok(Err(e)),
         };
         if let Ok(Err(Error::Checkpoint(why))) = &result {
             self.progress.say(&format!("run {} starts over: {why}", item.run.id));

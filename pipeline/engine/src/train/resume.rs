@@ -32,9 +32,8 @@ impl Training<'_> {
         optimizer: &mut dyn Optimizer,
     ) -> io::Result<()> {
         let SoFar { step, examples, limit, best } = so_far;
-        let epoch = step.div_ceil(self.plan.per_epoch());
         let clock_ns = u64::try_from(self.clock.total.as_nanos()).unwrap_or(u64::MAX);
-        let mut scalars = Scalars::new(run, on, *step).count("examples", *examples).count("epoch", epoch).count("clock_ns", clock_ns);
+        let mut scalars = Scalars::new(run, on, *step).count("examples", *examples).count("clock_ns", clock_ns);
         scalars = scalars.count("optimizer_steps", *optimizer.steps()).count("seen", *self.network.seen()).count("turns", self.turns);
         scalars = scalars.float("limit", *limit);
         if let Some(best) = best {

@@ -46,6 +46,11 @@ impl Temporary {
         &self.path
     }
 
+    /// To be written to.
+    pub(crate) fn file(&self) -> &File {
+        &self.held
+    }
+
     /// Gives the file its name, when it is safely on disk. Whether it did: not where there is a file already, unless that is to be
     /// replaced.
     ///
@@ -79,11 +84,15 @@ impl Drop for Temporary {
 
 /// Removes what killed processes left in the making of a file.
 pub(crate) fn clear(path: &Path) {
-    let start = start(path);
-    let Ok(entries) = std::fs::read_dir(folder(path)) else { return };
+    clear_all(folder(path), &start(path));
+}
+
+/// Removes what killed processes left in the making of all files in a folder whose temporary names start so.
+pub(crate) fn clear_all(folder: &Path, start: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|n| n.starts_with(&start) && n.ends_with(END));
+        let ours = name.to_str().is_some_and(|n| n.starts_with(start) && n.ends_with(END));
         if ours && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = std::fs::remove_file(entry.path());
         }

@@ -280,7 +280,7 @@ fn runs_of_a_dead_or_silent_sweep_are_taken_over_and_it_cannot_spoil_them() {
 
         let heir = shared.sweep();
         let mut taken = own(heir.claim(&shared.run(0), &Wanted::Unfinished).unwrap());
-        assert_eq!(taken.checkpoint, Some((1, b"one".to_vec())));
+        assert_eq!(taken.checkpoint, Some(b"one".to_vec()));
         // It wakes, and finds its run gone: what it still had in hand is dropped.
         assert!(stale.checkpoint(2, &mut |_| panic!("nothing may be written")).unwrap_err().0.contains("taken the run over"));
         assert!(stale.is_lost() && stale.eval(&eval(2, Split::Train, 9.0, 0.9)).is_err());
@@ -318,7 +318,7 @@ fn a_run_goes_on_from_its_checkpoint_and_rows_past_it_are_removed() {
 
     let sweep = shared.sweep();
     let mut start = own(sweep.claim(&shared.run(0), &Wanted::Unfinished).unwrap());
-    assert_eq!(start.checkpoint, Some((3, b"three".to_vec())));
+    assert_eq!(start.checkpoint, Some(b"three".to_vec()));
     let counts = "SELECT (SELECT MAX(step) FROM step), (SELECT MAX(step) FROM eval), (SELECT MAX(step) FROM position)";
     assert_eq!(shared.rows(counts), ["[(3), (3), (3)]"]);
     start.sink.step(&step(4, 0.25)).unwrap();
@@ -328,7 +328,7 @@ fn a_run_goes_on_from_its_checkpoint_and_rows_past_it_are_removed() {
     drop(start);
     sweep.close().unwrap();
     let sweep = shared.sweep();
-    assert_eq!(own(sweep.claim(&shared.run(0), &Wanted::Unfinished).unwrap()).checkpoint, Some((4, b"four".to_vec())));
+    assert_eq!(own(sweep.claim(&shared.run(0), &Wanted::Unfinished).unwrap()).checkpoint, Some(b"four".to_vec()));
     sweep.close().unwrap();
 
     // What was logged before it is not all there: of no use.
@@ -360,6 +360,7 @@ fn a_checkpoint_of_no_use_and_force_start_over() {
     sweep.close().unwrap();
     let sweep = begun();
     assert!(own(sweep.claim(&shared.run(0), &Wanted::Again { ended_at: None }).unwrap()).checkpoint.is_none());
+    assert_eq!(shared.known(0).checkpoint, None, "nothing will go on from it any more");
     sweep.close().unwrap();
     // A file that is not whole.
     let sweep = begun();
