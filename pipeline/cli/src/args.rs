@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::Catalog;
 use engine::device::{Device, DeviceChoice};
+use spec::Filter;
 
 use crate::error::Expected;
-use crate::filter::Filter;
 use crate::grids;
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
@@ -78,7 +78,7 @@ pub struct Selection {
     #[arg(value_name = "GRID")]
     pub grids: Vec<PathBuf>,
 
-    /// Only runs whose configuration matches, such as 'optimizer=adam lr<0.1 seed=0'
+    /// Only runs that match, such as 'optimizer=adam and (lr<0.1 or seed=0)'; see docs/filter.md
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<Filter>,
 

@@ -6,7 +6,6 @@ mod data;
 mod environment;
 mod error;
 mod export;
-mod filter;
 mod find_lr;
 mod grids;
 mod output;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use engine::Catalog;
 use engine::data::Dataset;
 use spec::record::{Facts, Outcome};
-use spec::{Arm, Config, Limits, RunSpec, Study};
+use spec::{Arm, Config, Limits, RunSpec, Study, Value};
 use tracker::read::Known;
 use tracker::{Reader, Tracker, Wanted};
 
@@ -92,8 +92,14 @@ impl Planned {
             // The facts depend on the arm alone, not on the seed.
             let mut facts: BTreeMap<String, (Option<Arc<Dataset>>, Facts)> = BTreeMap::new();
             for (arm, run) in study.runs() {
-                let selected = selection.filter.as_ref().is_none_or(|f| f.matches(&study.name, &run.config, run.seed));
-                if !selected {
+                let value = |key: &str| match key {
+                    "study" => Some(Value::Text(study.name.clone().into())),
+                    "arm" => Some(Value::Text(arm.label.clone().into())),
+                    "run" => Some(Value::Text(run.id.clone().into())),
+                    "seed" => i64::try_from(run.seed).ok().map(Value::Int),
+                    key => run.config.get(key).cloned(),
+                };
+                if !selection.filter.as_ref().is_none_or(|f| f.matches(value)) {
                     continue;
                 }
                 matching = true;
@@ -205,8 +211,8 @@ pub fn check_network(arm: &Arm, dataset: Option<&Dataset>) -> Result<(), engine:
 /// A filter on a key that no configuration has is a typo.
 fn check_filter(selection: &Selection, studies: &[Study]) -> Result<()> {
     let keys: BTreeSet<&str> = studies.iter().flat_map(|s| &s.arms).flat_map(|a| a.config.iter().map(|(k, _)| k)).collect();
-    let keys: Vec<&str> = keys.into_iter().collect();
-    if let Some(unknown) = selection.filter.as_ref().and_then(|f| f.unknown_key(&keys)) {
+    let keys: Vec<&str> = keys.into_iter().chain(["study", "arm", "run", "seed"]).collect();
+    if let Some(unknown) = selection.filter.iter().flat_map(|f| f.keys()).find(|key| !keys.contains(key)) {
         let hint = spec::vocabulary::suggest_key(unknown, keys.iter().copied()).map_or(String::new(), |s| format!("; did you mean `{s}`?"));
         return Err(Expected::Usage(format!("--filter: no run has a key `{unknown}`{hint}")).into());
     }

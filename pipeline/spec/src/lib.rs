@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod config;
 pub mod diagnostic;
 pub mod document;
+pub mod filter;
 pub mod grid;
 pub mod metric;
 pub mod model;
@@ -19,6 +20,7 @@ pub mod vocabulary;
 
 pub use config::{Config, fingerprint, hex};
 pub use diagnostic::Diagnostic;
+pub use filter::Filter;
 pub use grid::Limits;
 pub use metric::{Metric, Quantity, Split};
 pub use run::{Arm, RunSpec, Study};
