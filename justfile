@@ -55,7 +55,7 @@ summary *args: _build
 find-lr *args: _build
     @{{pipeline}} find-lr "$@"
 
-# Print the JSON Schema of grid files, for editors (`just regenerate` writes experiments/grid.schema.json)
+# Print the JSON Schema of grid files, for editors, or their reference (`just regenerate` writes experiments/grid.schema.json and docs/grid.md)
 schema *args: _build
     @{{pipeline}} schema "$@"
 
@@ -113,7 +113,8 @@ deny:
         echo "advisories are not checked: their database is not here and can't be fetched" >&2
     fi
 
-# Regenerate what is derived and committed: JSON Schema of grid files, schema.sql, snapshots
+# Regenerate what is derived and committed: JSON Schema and reference of grid files, schema.sql, snapshots
 regenerate: _build
     {{pipeline}} schema > experiments/grid.schema.json
+    {{pipeline}} schema --format markdown > docs/grid.md
     UPDATE_SCHEMA=1 INSTA_UPDATE=always cargo test --locked --release --workspace --quiet

@@ -67,8 +67,12 @@ pub enum Command {
     Summary(Summary),
     /// Find a learning rate: train one arm with the rate rising until the loss explodes
     FindLr(FindLr),
-    /// Print the JSON Schema of grid files, for editors
-    Schema,
+    /// Print the JSON Schema of grid files, for editors; or the reference, for people
+    Schema {
+        /// json: the JSON Schema; markdown: docs/grid.md
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: SchemaFormat,
+    },
 }
 
 /// Which runs a command is about.
@@ -102,11 +106,11 @@ pub struct Selection {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// auto, cpu, cuda, cuda:N or metal
+    /// auto, cpu, cuda (all GPUs), cuda:N or metal; auto is the GPUs of a binary built for them, else the CPU
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
 
-    /// Runs at the same time [default: the number of cores, divided by --threads]
+    /// Runs at the same time, on each GPU if there are any [default: the number of cores, divided by --threads; 1 on a GPU]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<std::num::NonZeroUsize>,
 
@@ -401,6 +405,12 @@ pub enum SummaryFormat {
     Dot,
     /// A drawing
     Svg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchemaFormat {
+    Json,
+    Markdown,
 }
 
 /// Sizes, written `28x28x1`.

@@ -15,7 +15,7 @@ use tracker::Reader;
 use tracker::query::{Answer, Cell, Limits};
 use tracker::read::{RunRecord, StepColumns};
 
-use crate::args::{Format, Plan, Query, Report};
+use crate::args::{Format, Plan, Query, Report, SchemaFormat};
 use crate::error::Expected;
 use crate::output::{self, duration, inert, visible};
 use crate::plan::{Action, Planned};
@@ -293,8 +293,12 @@ pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn schema() -> Result<ExitCode> {
+pub fn schema(format: SchemaFormat) -> Result<ExitCode> {
     let vocabulary = crate::grids::vocabulary(&Catalog::new(None), Path::new("experiments/models"))?;
-    write!(std::io::stdout(), "{}", spec::schema::json_schema(&vocabulary))?;
+    let text = match format {
+        SchemaFormat::Json => spec::schema::json_schema(&vocabulary),
+        SchemaFormat::Markdown => spec::reference::markdown(&vocabulary),
+    };
+    write!(std::io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

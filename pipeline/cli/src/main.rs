@@ -54,6 +54,6 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),
         Command::FindLr(find) => find_lr::find_lr(args.quiet, find),
-        Command::Schema => commands::schema(),
+        Command::Schema { format } => commands::schema(*format),
     }
 }

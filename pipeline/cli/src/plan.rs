@@ -26,7 +26,8 @@ pub struct Planned {
     pub items: Vec<Item>,
     /// Cells that are the same run as a cell of a study before.
     pub shared: usize,
-    pub device: engine::device::Device,
+    /// What trains; runs are dealt out to them by their slot.
+    pub devices: Vec<engine::device::Device>,
     /// What may be used at a time.
     pub limits: resources::Limits,
 }
@@ -79,7 +80,8 @@ impl Planned {
     pub fn new(db: &Path, selection: &Selection) -> Result<Self> {
         grids::check_data_dir(selection.data_dir.as_ref())?;
         let catalog = Catalog::new(selection.data_dir.clone());
-        let device = selection.device.open().map_err(|e| Expected::Usage(e.to_string()))?;
+        let devices = selection.device.open_all().map_err(|e| Expected::Usage(e.to_string()))?;
+        let device = &devices[0];
         let Loaded { studies, skipped } = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
         check_filter(selection, &studies)?;
 
@@ -113,7 +115,7 @@ impl Planned {
                 if !facts.contains_key(&arm.label) {
                     let dataset = run.config.get("dataset").map(|_| catalog.dataset(&run.config)).transpose()?;
                     let fitting = check_network(arm, dataset.as_deref())
-                        .and_then(|()| engine::facts(&run.config, dataset.as_deref(), &device))
+                        .and_then(|()| engine::facts(&run.config, dataset.as_deref(), device))
                         .map_err(|e| Expected::Usage(format!("study {}, arm {}: {e}", study.name, arm.label)))?;
                     facts.insert(arm.label.clone(), (dataset, fitting));
                 }
@@ -143,14 +145,14 @@ impl Planned {
         // A GPU is shared badly: one run at a time unless asked for more.
         let threads = selection.threads.map(usize::from);
         let fitting = if device.is_cpu() { (cores / threads.unwrap_or(1)).max(1) } else { 1 };
-        let jobs = selection.jobs.map_or(fitting, usize::from);
+        let jobs = devices.len() * selection.jobs.map_or(fitting, usize::from);
         let memory = match selection.max_memory {
             Some(size) => size.0,
             None if device.is_cpu() => resources::available_memory(),
             None => u64::MAX,
         };
         let limits = resources::Limits { jobs, cores, threads, memory };
-        let mut planned = Planned { studies, skipped, items, shared, device, limits };
+        let mut planned = Planned { studies, skipped, items, shared, devices, limits };
         planned.look_up(db, selection, None)?;
         Ok(planned)
     }

@@ -11,6 +11,7 @@ pub mod grid;
 pub mod metric;
 pub mod model;
 pub mod record;
+pub mod reference;
 pub mod run;
 pub mod schema;
 pub mod surface;

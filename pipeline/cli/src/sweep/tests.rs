@@ -61,7 +61,7 @@ fn panics_and_errors_are_recorded_and_the_other_runs_are_trained() {
         skipped: vec![],
         items,
         shared: 0,
-        device,
+        devices: vec![device],
         limits: Limits { jobs: 1, cores: 1, threads: None, memory: u64::MAX },
     };
     let queue: Vec<&Item> = planned.to_run().collect();

@@ -95,8 +95,8 @@ impl Shared<'_> {
         let run = |watched: &mut Watched<'_>, checkpoint: Option<&Checkpoint>| {
             IN_RUN.set(true);
             let dataset = item.dataset.as_deref();
-            let result =
-                catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, dataset, &self.planned.device, threads, checkpoint, watched)));
+            let device = &self.planned.devices[slot % self.planned.devices.len()];
+            let result = catch_unwind(AssertUnwindSafe(|| engine::run(&item.run, dataset, device, threads, checkpoint, watched)));
             IN_RUN.set(false);
             result
         };

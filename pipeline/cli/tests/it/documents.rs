@@ -9,13 +9,12 @@ fn read(name: &str) -> String {
 }
 
 #[test]
-fn the_committed_schema_of_grid_files_is_fresh() {
-    // It lists the models of the folder that it stands in.
-    let output = Workspace::new("").command(&["schema"]).current_dir(repository()).output().unwrap();
-    assert!(
-        String::from_utf8(output.stdout).unwrap() == read("experiments/grid.schema.json"),
-        "it differs; run `just regenerate` and commit"
-    );
+fn the_committed_schema_and_reference_of_grid_files_are_fresh() {
+    // They list the models of the folder that it stands in.
+    for (format, file) in [("json", "experiments/grid.schema.json"), ("markdown", "docs/grid.md")] {
+        let output = Workspace::new("").command(&["schema", "--format", format]).current_dir(repository()).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap() == read(file), "{file} differs; run `just regenerate` and commit");
+    }
 }
 
 /// Copies the grids and models of the repository; returns the names of the studies.
