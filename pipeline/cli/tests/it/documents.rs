@@ -73,12 +73,12 @@ fn every_committed_grid_is_planned() {
 }
 
 #[test]
-fn grid_and_model_files_in_the_readme_expand() {
-    let (w, readme) = (Workspace::new(""), read("README.md"));
+fn grid_and_model_files_in_the_documents_expand() {
+    let (w, documents) = (Workspace::new(""), ["README.md", "docs/guide.md", "docs/models.md"].map(read).concat());
     std::fs::create_dir(w.path("experiments/models")).unwrap();
     let (mut grids, mut models, mut parts, mut images, mut analyses) = (0, 0, 0, 0, 0);
     let base = TINY.lines().filter(|l| !l.starts_with("model")).collect::<Vec<_>>().join("\n");
-    for block in readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
+    for block in documents.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()) {
         let grid = if let Some(name) = block.lines().next().unwrap().strip_prefix("# experiments/models/") {
             models += 1;
             w.write(&format!("experiments/models/{name}"), block);
@@ -112,7 +112,7 @@ fn grid_and_model_files_in_the_readme_expand() {
         w.write("experiments/tiny.toml", &grid);
         w.ok(&["plan"]);
     }
-    assert_eq!((grids, models, parts, images, analyses), (1, 2, 1, 1, 1));
+    assert_eq!((grids, models, parts, images, analyses), (3, 2, 1, 1, 1));
 }
 
 #[test]
