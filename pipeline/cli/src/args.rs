@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::Catalog;
 use engine::device::{Device, DeviceChoice};
-use spec::Filter;
+use spec::{Filter, Metric, Split};
 
 use crate::error::Expected;
 use crate::grids;
@@ -46,7 +46,7 @@ pub enum Command {
     Report(Report),
     /// Ask the database: any reading SQL; its tables and views are in docs/querying.md
     Query(Query),
-    /// Copy the database as it stands now, also while a sweep writes
+    /// Write results as files of others: Parquet, CSV, JSON, TensorBoard, MLflow, or a copy; also while a sweep writes
     Export(Export),
     /// Bring the results of other databases, such as those of --shard, into this one
     Merge {
@@ -54,6 +54,8 @@ pub enum Command {
         #[arg(value_name = "DB", required = true)]
         sources: Vec<PathBuf>,
     },
+    /// Take results from elsewhere, a CSV file or a folder of TensorBoard's, into a study beside the others
+    Import(Import),
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning
@@ -263,11 +265,15 @@ pub struct Export {
     #[arg(long, value_name = "FORMAT")]
     pub to: ExportFormat,
 
-    /// Where it goes
-    #[arg(value_name = "FILE")]
+    /// Where it goes: a file for sqlite and mlflow, a folder for the others
+    #[arg(value_name = "TARGET")]
     pub target: PathBuf,
 
-    /// Replace a file that is there
+    /// Only runs that match, such as 'study=saddle and outcome=completed'; see docs/filter.md
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<Filter>,
+
+    /// Replace an earlier export
     #[arg(long)]
     pub force: bool,
 }
@@ -276,6 +282,62 @@ pub struct Export {
 pub enum ExportFormat {
     /// One file with everything as it is at this moment, which reads on a read-only disk too
     Sqlite,
+    /// A folder of Parquet files, for DuckDB, pandas, polars, Spark
+    Parquet,
+    /// A folder of CSV files
+    Csv,
+    /// A folder of JSON Lines files
+    Json,
+    /// A folder of event files, for `tensorboard --logdir`
+    Tensorboard,
+    /// A tracking store, for `mlflow ui --backend-store-uri sqlite:///FILE`; one that is there is added to
+    Mlflow,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// A CSV file with a row per step or epoch of a run, or a folder with event files
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+
+    /// Name of the study that it becomes
+    #[arg(long, value_name = "NAME", value_parser = study_name)]
+    pub study: String,
+
+    /// The question that it answers
+    #[arg(long, value_name = "TEXT", default_value = "What did the imported runs come to?")]
+    pub question: String,
+
+    /// The metric that decides between arms
+    #[arg(long, value_name = "METRIC", default_value = "validation_accuracy", value_parser = metric)]
+    pub metric: Metric,
+
+    /// Columns (or hyper-parameters) that tell arms apart, such as optimizer,lr [default: all that are no metric]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub axes: Option<Vec<String>>,
+
+    /// What a column or tag means, such as val_acc=validation_accuracy or note=ignore; the usual names are known
+    #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = pair)]
+    pub names: Vec<(String, String)>,
+}
+
+/// A name that can be a folder's.
+fn study_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let fits = (1..=100).contains(&text.len()) && text.chars().all(plain);
+    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 100 letters, digits, `_` and `-`".to_owned()) }
+}
+
+fn metric(text: &str) -> Result<Metric, String> {
+    let metrics = || Metric::ALL.iter().filter(|m| m.split != Split::Test);
+    metrics().find(|m| m.name() == text).copied().ok_or_else(|| {
+        format!("must be one of {}", metrics().map(|m| m.name()).collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// `theirs=ours`
+fn pair(text: &str) -> Result<(String, String), String> {
+    text.rsplit_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(|| "must be THEIRS=OURS, such as val_acc=validation_accuracy".to_owned())
 }
 
 #[derive(Debug, clap::Args)]

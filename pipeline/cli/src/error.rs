@@ -29,6 +29,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         None => {
             let usage = error.is::<spec::Diagnostic>()
                 || of_database(error).is_some_and(tracker::Error::is_usage)
+                || error.downcast_ref().is_some_and(exchange::Error::is_usage)
                 || matches!(error.downcast_ref(), Some(analysis::Error::UnknownStudy { .. } | analysis::Error::UnknownTable { .. }));
             if usage { USAGE } else { FAILED }
         }
@@ -45,7 +46,10 @@ pub fn message(error: &anyhow::Error, db: &Path) -> String {
 fn of_database(error: &anyhow::Error) -> Option<&tracker::Error> {
     error.downcast_ref().or_else(|| match error.downcast_ref() {
         Some(analysis::Error::Tracker(inner)) => Some(inner),
-        _ => None,
+        _ => match error.downcast_ref() {
+            Some(exchange::Error::Tracker(inner)) => Some(inner),
+            _ => None,
+        },
     })
 }
 

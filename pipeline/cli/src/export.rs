@@ -1,23 +1,47 @@
-//! `pipeline export`: the results as a file for others.
+//! `pipeline export`: the results as files of others.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use exchange::Format;
+use tracker::Reader;
 
 use crate::args::{Export, ExportFormat};
 use crate::commands::count_of;
+use crate::error::Expected;
 use crate::output::{bytes, tell};
 
 pub fn export(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
-    match args.to {
-        ExportFormat::Sqlite => {
-            let copied = tracker::copy(db, &args.target, args.force)?;
-            if !quiet {
-                let (runs, rows) = (count_of(copied.runs, "run"), count_of(copied.rows, "row"));
-                tell(&format!("{}: {runs}, {rows}, {}", args.target.display(), bytes(copied.bytes)));
-            }
-        }
+    let format = match args.to {
+        ExportFormat::Sqlite => return copy(db, quiet, args),
+        ExportFormat::Parquet => Format::Parquet,
+        ExportFormat::Csv => Format::Csv,
+        ExportFormat::Json => Format::Json,
+        ExportFormat::Tensorboard => Format::TensorBoard,
+        ExportFormat::Mlflow => Format::Mlflow,
+    };
+    let reader = Reader::open(db)?;
+    let chosen = reader.choose(args.filter.as_ref())?;
+    if chosen.studies.is_empty() {
+        return Err(Expected::NothingSelected("no run in the database matches".into()).into());
+    }
+    let exported = exchange::export(&reader, &chosen, format, &args.target, args.force)?;
+    if !quiet {
+        let what = if matches!(format, Format::TensorBoard | Format::Mlflow) { "value" } else { "row" };
+        tell(&format!("{}: {}, {}", args.target.display(), count_of(exported.runs, "run"), count_of(exported.rows, what)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn copy(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
+    if args.filter.is_some() {
+        return Err(Expected::Usage("a copy has everything: --filter goes with the other formats".into()).into());
+    }
+    let copied = tracker::copy(db, &args.target, args.force)?;
+    if !quiet {
+        let (runs, rows) = (count_of(copied.runs, "run"), count_of(copied.rows, "row"));
+        tell(&format!("{}: {runs}, {rows}, {}", args.target.display(), bytes(copied.bytes)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ mod error;
 mod export;
 mod find_lr;
 mod grids;
+mod import;
 mod output;
 mod plan;
 mod png;
@@ -48,6 +49,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Report(report) => commands::report(&args.db, args.quiet, report),
         Command::Query(query) => commands::query(&args.db, query),
         Command::Export(export) => export::export(&args.db, args.quiet, export),
+        Command::Import(import) => import::import(&args.db, args.quiet, import),
         Command::Merge { sources } => commands::merge(&args.db, args.quiet, sources),
         Command::Show { run } => commands::show(&args.db, run),
         Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),

@@ -2,11 +2,13 @@
 //!
 //! `store` opens files and migrates them. A sweep's records go from a `sink` to the thread that will `write` them; `lease` says whose
 //! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `query` runs a
-//! user's SQL, `copy` makes a consistent copy of a file, `merge` brings several into one. It knows neither candle nor polars.
+//! user's SQL, `copy` makes a consistent copy of a file, `dump` gives all rows to exports, `import` takes runs from elsewhere, `merge` brings several files into one. It knows neither candle nor polars.
 
 mod checkpoint;
 mod copy;
+pub mod dump;
 mod error;
+pub mod import;
 mod lease;
 mod merge;
 mod process;

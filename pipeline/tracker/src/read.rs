@@ -191,6 +191,10 @@ impl Reader {
         &self.path
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// All studies, by name.
     ///
     /// # Errors

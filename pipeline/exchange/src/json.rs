@@ -1,0 +1,50 @@
+//! Tables as JSON Lines: one object per row. JSON has no NaN and no infinity: they are texts, so that they differ from null.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tracker::dump::{Datum, Table};
+
+use crate::error::Error;
+use crate::sheet::Sheet;
+
+struct Json {
+    path: PathBuf,
+    columns: Vec<String>,
+    /// Columns that are JSON themselves.
+    nested: Vec<bool>,
+    file: BufWriter<File>,
+}
+
+pub(crate) fn sheet(folder: &Path, table: &Table) -> Result<Box<dyn Sheet>, Error> {
+    let path = folder.join(format!("{}.jsonl", table.name));
+    let file = BufWriter::new(File::create_new(&path).map_err(Error::file(&path))?);
+    let columns = table.columns.iter().map(|column| column.name.to_owned()).collect();
+    let nested = table.columns.iter().map(|column| matches!(column.name, "config" | "axes")).collect();
+    Ok(Box::new(Json { path, columns, nested, file }))
+}
+
+fn value(datum: &Datum<'_>, is_nested: bool) -> Value {
+    match datum {
+        Datum::Null => Value::Null,
+        Datum::Integer(x) => (*x).into(),
+        Datum::Real(x) if x.is_finite() => (*x).into(),
+        Datum::Real(x) => x.to_string().into(),
+        Datum::Text(text) if is_nested => serde_json::from_str(text).unwrap_or_else(|_| (*text).into()),
+        Datum::Text(text) => (*text).into(),
+    }
+}
+
+impl Sheet for Json {
+    fn row(&mut self, row: &[Datum<'_>]) -> Result<(), Error> {
+        let fields = self.columns.iter().zip(row).zip(&self.nested);
+        let fields: Vec<String> = fields.map(|((name, datum), nested)| format!("\"{name}\":{}", value(datum, *nested))).collect();
+        writeln!(self.file, "{{{}}}", fields.join(",")).map_err(Error::file(&self.path))
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), Error> {
+        self.file.flush().map_err(Error::file(&self.path))
+    }
+}
