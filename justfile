@@ -27,13 +27,17 @@ report *args: _build
 query *args: _build
     @{{pipeline}} query "$@"
 
-# Copy the database as it stands, also while a sweep writes (`just export --to sqlite copy.db`)
+# Write results as files of others (`just export --to parquet out`; csv, json, tensorboard, mlflow, sqlite)
 export *args: _build
     @{{pipeline}} export "$@"
 
 # Bring the results of other databases into this one (`just merge shard-1.db shard-2.db`)
 merge *args: _build
     @{{pipeline}} merge "$@"
+
+# Take results from elsewhere (`just import runs.csv --study theirs`, or a folder of TensorBoard's)
+import *args: _build
+    @{{pipeline}} import "$@"
 
 # Count the runs of every study by outcome
 status *args: _build
@@ -66,6 +70,11 @@ data *args: _build
 # Run all tests
 test *args:
     cargo test --locked --release --workspace "$@"
+
+# Make the Python environment that the tests of exports read back with (TensorBoard, MLflow, DuckDB, pandas)
+python:
+    python3 -m venv target/python
+    target/python/bin/pip install --quiet --requirement pipeline/exchange/tests/requirements.txt
 
 # Kill sweeps at random moments for so many minutes, and compare the tables each time with an undisturbed sweep's
 soak minutes="30":

@@ -11,7 +11,7 @@ pub enum Error {
     Exists(PathBuf),
     #[error("{}: this folder was not made by an export, and is not replaced; name another", .0.display())]
     NotOurs(PathBuf),
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("{}: {why}", path.display())]
     Store { path: PathBuf, why: String },

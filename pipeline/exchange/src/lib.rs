@@ -41,7 +41,7 @@ pub struct Exported {
     pub rows: u64,
 }
 
-/// Writes the chosen runs as they stand at one moment, also while a sweep writes.
+/// Writes the chosen runs as the reader sees them: as they stood when it was opened, also while a sweep writes.
 ///
 /// A folder is there whole or not at all; one that is there already is replaced only with `replace`, and only if an export made it. An
 /// MLflow store is made, or added to.
@@ -50,21 +50,18 @@ pub struct Exported {
 /// When the database can't be read, or the target can't be written.
 pub fn export(reader: &Reader, chosen: &Chosen, format: Format, target: &Path, replace: bool) -> Result<Exported, Error> {
     let runs = chosen.runs().count() as u64;
-    let rows = reader.at_one_moment(|| {
-        if format == Format::Mlflow {
-            return mlflow::export(reader, chosen, target);
-        }
-        let folder = NewFolder::for_target(target, replace)?;
-        let rows = match format {
-            Format::Parquet => sheet::write(reader, chosen, &|table| parquet::sheet(folder.path(), table)),
-            Format::Csv => sheet::write(reader, chosen, &|table| csv::sheet(folder.path(), table)),
-            Format::Json => sheet::write(reader, chosen, &|table| json::sheet(folder.path(), table)),
-            Format::TensorBoard => tensorboard::export(reader, chosen, folder.path()),
-            Format::Mlflow => unreachable!("a store is no folder"),
-        }?;
-        folder.publish(format, runs, rows)?;
-        Ok(rows)
-    })?;
+    if format == Format::Mlflow {
+        return Ok(Exported { runs, rows: mlflow::export(reader, chosen, target)? });
+    }
+    let folder = NewFolder::for_target(target, replace)?;
+    let rows = match format {
+        Format::Parquet => sheet::write(reader, chosen, &|table| parquet::sheet(folder.path(), table)),
+        Format::Csv => sheet::write(reader, chosen, &|table| csv::sheet(folder.path(), table)),
+        Format::Json => sheet::write(reader, chosen, &|table| json::sheet(folder.path(), table)),
+        Format::TensorBoard => tensorboard::export(reader, chosen, folder.path()),
+        Format::Mlflow => unreachable!("a store is no folder"),
+    }?;
+    folder.publish(format, runs, rows)?;
     Ok(Exported { runs, rows })
 }
 

@@ -236,16 +236,6 @@ impl Reader {
         Ok(Chosen { studies })
     }
 
-    /// Does something with the database as it stands at one moment, while others write to it.
-    ///
-    /// # Errors
-    /// When the database can't be read, and what `work` returns.
-    pub fn at_one_moment<T, E: From<Error>>(&self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        // It ends when it is dropped; nothing was changed.
-        let _moment = self.connection().unchecked_transaction().map_err(|e| Error::from(e).at(self.path()))?;
-        work()
-    }
-
     /// When a run was started and when it ended, in seconds since 1970, as far as it has.
     ///
     /// # Errors

@@ -77,7 +77,10 @@ pub fn import(path: &Path, study: &Study, runs: &[ImportedRun], version: &str) -
             transaction.query_row("SELECT key, outcome IS NOT NULL FROM run WHERE id = ?", [&run.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
         if is_there {
             if logged(&transaction, key)? != records(run) {
-                return Err(Error::Conflict(format!("run {} was imported before with other values; give this import another name", run.id)));
+                return Err(Error::Conflict(format!(
+                    "run {} was imported before with other values; give this import another name",
+                    run.id
+                )));
             }
             imported.known += 1;
             continue;
@@ -85,7 +88,8 @@ pub fn import(path: &Path, study: &Study, runs: &[ImportedRun], version: &str) -
         write(&transaction, key, run)?;
         let last = run.steps.last().map(|s| s.step).max(run.evals.iter().map(|e| e.step).max()).unwrap_or(0);
         let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
-        let sql = format!("UPDATE run SET outcome = ?, error = ?, steps = ?, version = ?, started_at = {now}, ended_at = {now} WHERE key = ?");
+        let sql =
+            format!("UPDATE run SET outcome = ?, error = ?, steps = ?, version = ?, started_at = {now}, ended_at = {now} WHERE key = ?");
         transaction.execute(&sql, params![run.outcome.name(), run.error, last, version, key])?;
         imported.new += 1;
     }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use tracker::read::RunRecord;
 
+use super::setup::is_imported;
 use crate::Analysis;
 use crate::number::{count, thousands};
 use crate::results::State;
@@ -43,12 +44,21 @@ pub(super) fn of(a: &Analysis<'_>) -> String {
          with its id, configuration axes, outcome and metrics.",
         count(with_result.len(), "run")
     );
-    let grid = spec::fingerprint(a.data.study.source.as_bytes());
-    let _ = writeln!(text, "- Grid file: `{study}.toml`, SHA-256 {grid}….");
+    let again = if is_imported(a) {
+        let source = a.data.study.source.trim().trim_start_matches("# ");
+        let _ = writeln!(text, "- The runs were {}.", escape(source));
+        String::new()
+    } else {
+        let grid = spec::fingerprint(a.data.study.source.as_bytes());
+        let _ = writeln!(text, "- Grid file: `{study}.toml`, SHA-256 {grid}….");
+        format!(
+            "To train it again: `git checkout` the commit above, then `just sweep experiments/{study}.toml`; what has a result is not \
+             trained again. "
+        )
+    };
     let _ = write!(
         text,
-        "\nTo train it again: `git checkout` the commit above, then `just sweep experiments/{study}.toml`; what has a result is not trained \
-         again. For the query and the runs behind a table or figure: `pipeline report --trace {study}/arms`, and so on with their names.\n"
+        "\n{again}For the query and the runs behind a table or figure: `pipeline report --trace {study}/arms`, and so on with their names.\n"
     );
     text
 }

@@ -54,6 +54,13 @@ fn method(a: &Analysis<'_>) -> String {
     if a.is_check() {
         return format!("Every case is worked out in several ways, with {seeds}; what is drawn at random depends on the seed alone.");
     }
+    if is_imported(a) {
+        return format!(
+            "The runs were trained elsewhere and imported, with {seeds}; how they were trained is not known here. Comparisons by common \
+             seed mean something only where a seed did the same in all arms. What decides is `{}`, as it was logged last.",
+            a.metric()
+        );
+    }
     let value = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| escape(&value_text(Some(value))));
     let name = |key: &str| shared.get(key).filter(|value| !value.is_null()).map(|value| code(&value_text(Some(value))));
     let length = match (value("epochs"), value("steps")) {
@@ -84,6 +91,11 @@ fn method(a: &Analysis<'_>) -> String {
          tested; the test split is read once, for them.",
         a.metric()
     )
+}
+
+/// Whether the runs were trained elsewhere.
+pub(super) fn is_imported(a: &Analysis<'_>) -> bool {
+    shared(a).get("objective").and_then(Value::as_str) == Some(tracker::import::IMPORTED)
 }
 
 /// An axis with its values: numbers ascending, everything else in the order of the grid and after them.

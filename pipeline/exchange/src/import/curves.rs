@@ -26,6 +26,8 @@ impl RunKey {
     }
 }
 
+const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
 /// The curves of all runs, in the order in which they come.
 #[derive(Debug, Default)]
 pub(crate) struct Curves {
@@ -89,18 +91,26 @@ impl Records {
         }
     }
 
-    /// Steps and evaluations, in order. What is said of a step without a loss is no step of ours.
+    /// Steps and evaluations, in order. What is said of a step without a loss is no step of ours. Where nothing is said of epochs, an
+    /// epoch is what lies between two evaluations.
     pub fn finish(self) -> (Vec<ImportedStep>, Vec<ImportedEval>) {
         let Records { values, at } = self;
         let get = |step: u64, role: Role| values.get(&(step, role)).copied();
         let mut steps = vec![];
         let mut evals = vec![];
-        for (step, At { epoch, examples, elapsed_ms }) in at {
+        let counts = at.values().all(|at| at.epoch == 0);
+        let mut ended = 0;
+        for (step, At { mut epoch, examples, elapsed_ms }) in at {
+            let is_evaluated = SPLITS.iter().any(|split| [false, true].iter().any(|of| get(step, Role::Eval(*split, *of)).is_some()));
+            if counts {
+                epoch = ended + u64::from(step > 0);
+                ended += u64::from(is_evaluated && step > 0);
+            }
             if let Some(loss) = get(step, Role::Loss) {
                 let [accuracy, lr, grad_norm] = [Role::Accuracy, Role::Lr, Role::GradNorm].map(|role| get(step, role));
                 steps.push(ImportedStep { step, epoch, examples, loss, accuracy, lr, grad_norm, elapsed_ms });
             }
-            for split in [Split::Train, Split::Validation, Split::Test] {
+            for split in SPLITS {
                 let [loss, accuracy] = [false, true].map(|is_accuracy| get(step, Role::Eval(split, is_accuracy)));
                 if loss.is_some() || accuracy.is_some() {
                     evals.push(ImportedEval { split, step, epoch, examples, loss, accuracy, elapsed_ms });

@@ -54,7 +54,10 @@ fn study(curves: Curves, options: &Options, source: &Path) -> Result<(Study, Vec
         return Err(wrong("there is no run with a value in it".into()));
     }
     if curves.len() > MAX_RUNS {
-        return Err(wrong(format!("it comes to {} runs, and {MAX_RUNS} are the most; name the columns that tell arms apart with --axes", curves.len())));
+        return Err(wrong(format!(
+            "it comes to {} runs, and {MAX_RUNS} are the most; name the columns that tell arms apart with --axes",
+            curves.len()
+        )));
     }
     let mut axes: Vec<String> = vec![];
     for (key, _) in curves.keys().flat_map(|run| &run.axes) {

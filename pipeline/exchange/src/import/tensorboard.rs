@@ -33,7 +33,7 @@ pub(crate) fn read(folder: &Path, names: &Names) -> Result<Curves, Error> {
     if places.is_empty() {
         return Err(Error::Input(format!("{}: no file in it has `tfevents` in its name", folder.display())));
     }
-    let mut curves = Curves::default();
+    let mut runs: BTreeMap<Vec<String>, Vec<(Option<Split>, Events)>> = BTreeMap::new();
     for (place, files) in places {
         let mut all = Events::default();
         for file in files {
@@ -46,7 +46,23 @@ pub(crate) fn read(folder: &Path, names: &Names) -> Result<Curves, Error> {
                 all.scalars.entry(tag).or_default().extend(values);
             }
         }
-        take(place.strip_prefix(folder).unwrap_or(&place), all, names, &mut curves);
+        let mut parts: Vec<String> =
+            place.strip_prefix(folder).unwrap_or(&place).iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        // Keras and others put training and validation into folders of their own.
+        let split = match parts.last().map(String::as_str) {
+            Some("train" | "training") => Some(Split::Train),
+            Some("validation" | "val" | "valid" | "eval") => Some(Split::Validation),
+            Some("test") => Some(Split::Test),
+            _ => None,
+        };
+        if split.is_some() {
+            parts.pop();
+        }
+        runs.entry(parts).or_default().push((split, all));
+    }
+    let mut curves = Curves::default();
+    for (parts, folders) in runs {
+        take(parts, folders, names, &mut curves);
     }
     Ok(curves)
 }
@@ -74,19 +90,8 @@ fn collect(folder: &Path, depth: usize, files: &mut usize, places: &mut BTreeMap
     Ok(())
 }
 
-/// Puts a folder's values to its run.
-fn take(place: &Path, events: Events, names: &Names, curves: &mut Curves) {
-    let mut parts: Vec<String> = place.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    // Keras and others put training and validation into folders of their own.
-    let split = match parts.last().map(String::as_str) {
-        Some("train" | "training") => Some(Split::Train),
-        Some("validation" | "val" | "valid" | "eval") => Some(Split::Validation),
-        Some("test") => Some(Split::Test),
-        _ => None,
-    };
-    if split.is_some() {
-        parts.pop();
-    }
+/// Puts the values of a run's folders together.
+fn take(mut parts: Vec<String>, folders: Vec<(Option<Split>, Events)>, names: &Names, curves: &mut Curves) {
     let mut seed = None;
     parts.retain(|part| {
         let number = ["seed-", "seed_", "seed="].into_iter().find_map(|start| part.strip_prefix(start)).and_then(|n| n.parse().ok());
@@ -94,8 +99,8 @@ fn take(place: &Path, events: Events, names: &Names, curves: &mut Curves) {
         number.is_none()
     });
     let is_seed = |key: &str| names.column(key) == Role::Seed;
-    let mut axes = vec![];
-    for (key, value) in &events.hparams {
+    let mut axes: Vec<(String, Value)> = vec![];
+    for (key, value) in folders.iter().flat_map(|(_, events)| &events.hparams) {
         match value.number() {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a seed is a whole number")]
             Some(x) if is_seed(key) && x >= 0.0 && x.fract() == 0.0 => seed = seed.or(Some(x as u64)),
@@ -108,17 +113,20 @@ fn take(place: &Path, events: Events, names: &Names, curves: &mut Curves) {
     if axes.is_empty() && !parts.is_empty() {
         axes.push(("run".to_owned(), value(&parts.join("/"))));
     }
-    let started = events.started.unwrap_or(0.0);
+    let started = folders.iter().filter_map(|(_, events)| events.started).fold(f64::INFINITY, f64::min);
     let records = curves.run(RunKey { axes, seed: seed.unwrap_or(0) });
-    for (tag, values) in events.scalars {
-        let name = match split {
-            // `train/epoch_loss` is what `train_epoch_loss` would be.
-            Some(split) => format!("{}/{tag}", split.name()),
-            None => tag,
-        };
-        let Some(role) = names.tag(&name) else { continue };
-        for (step, (x, wall)) in values {
-            records.put(step, role.clone(), x, At { elapsed_ms: ((wall - started) * 1e3).max(0.0), ..At::default() });
+    for (split, events) in folders {
+        for (tag, values) in events.scalars {
+            let role = match split {
+                None => names.tag(&tag),
+                // What stands beside it without a word for an epoch is of steps.
+                Some(Split::Train) => names.tag(&tag).or_else(|| names.tag(&format!("train/{tag}"))),
+                Some(split) => names.tag(&format!("{}/{tag}", split.name())),
+            };
+            let Some(role) = role else { continue };
+            for (step, (x, wall)) in values {
+                records.put(step, role.clone(), x, At { elapsed_ms: ((wall - started) * 1e3).max(0.0), ..At::default() });
+            }
         }
     }
 }

@@ -71,7 +71,9 @@ fn write(reader: &Reader, study: &str, run: &RunRecord, place: &Path) -> Result<
         scalars(started + elapsed / 1e3, *step, &names.into_iter().zip(metrics).collect::<Vec<_>>())
     })?;
     reader.rows(table("evals"), &this, |row| {
-        let [_, Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else { return Ok(()) };
+        let [_, Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else {
+            return Ok(());
+        };
         let named = [("loss", loss), ("accuracy", accuracy), ("noise_scale", noise)];
         scalars(started + elapsed / 1e3, *step, &named.map(|(name, datum)| (format!("{split}/{name}"), datum)))
     })?;
