@@ -164,7 +164,9 @@ fn a_folder_of_tensorboard_comes_in_and_an_export_comes_back() {
     let (ours, back) = (losses("results/results.db", "tiny"), losses("back.db", "back"));
     assert!(ours.len() > 20 && ours.len() == back.len());
     #[expect(clippy::cast_possible_truncation, reason = "what the format does")]
-    let same = |((step, a), (at, b)): (&(u64, f64), &(u64, f64))| step == at && (f64::from(*a as f32) == *b || a.is_nan() && b.is_nan());
+    let same = |((step, a), (at, b)): (&(u64, f64), &(u64, f64))| {
+        step == at && (f64::from(*a as f32).to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+    };
     assert!(ours.iter().zip(&back).all(same));
 
     let Some(python) = python() else { return };

@@ -62,8 +62,7 @@ pub(crate) fn parse(bytes: &[u8], file: &str, names: &Names) -> Result<Curves, E
     let mut curves = Curves::default();
     for (line, row) in &rows {
         let whole = |i: Option<usize>| match i.map(|i| (i, row.get(i).unwrap_or_default())) {
-            None => Ok(None),
-            Some((_, "")) => Ok(None),
+            None | Some((_, "")) => Ok(None),
             Some((i, text)) => count(text).map(Some).ok_or_else(|| cell(*line, i, "no whole number", text)),
         };
         let number = |i: usize| match row.get(i).unwrap_or_default() {

@@ -50,19 +50,19 @@ fn write(reader: &Reader, study: &str, run: &RunRecord, place: &Path) -> Result<
     // TensorBoard reads the files of a folder in the order of their names, and takes those with `tfevents` in them.
     let path = place.join(format!("events.out.tfevents.{started:.0}.{}", run.id));
     let mut file = BufWriter::new(File::create_new(&path).map_err(Error::file(&path))?);
-    let mut event = |event: Message| record::write(&mut file, &event.bytes).map_err(Error::file(&path));
-    event(proto::event(started, 0).text(3, "brain.Event:2"))?;
-    event(proto::event(started, 0).message(5, Message::default().message(1, session_start(study, run, started))))?;
+    let mut event = |event: &Message| record::write(&mut file, &event.bytes).map_err(Error::file(&path));
+    event(&proto::event(started, 0).text(3, "brain.Event:2"))?;
+    event(&proto::event(started, 0).message(5, &Message::default().message(1, &session_start(study, run, started))))?;
     let mut values = 0;
     let mut scalars = |wall: f64, step: i64, named: &[(String, &Datum<'_>)]| {
         let mut summary = Message::default();
         for (tag, datum) in named {
             if let Datum::Real(x) = datum {
-                summary = summary.message(1, proto::scalar(tag, *x));
+                summary = summary.message(1, &proto::scalar(tag, *x));
                 values += 1;
             }
         }
-        event(proto::event(wall, step).message(5, summary))
+        event(&proto::event(wall, step).message(5, &summary))
     };
     let this = Chosen { studies: vec![(study.to_owned(), vec![run.clone()])] };
     reader.rows(table("steps"), &this, |row| {
@@ -86,7 +86,7 @@ fn write(reader: &Reader, study: &str, run: &RunRecord, place: &Path) -> Result<
         scalars(started, 0, &[(format!("measurement/{name}"), value)])
     })?;
     let end = session_end(run, ended.unwrap_or(started));
-    event(proto::event(ended.unwrap_or(started), 0).message(5, Message::default().message(1, end)))?;
+    event(&proto::event(ended.unwrap_or(started), 0).message(5, &Message::default().message(1, &end)))?;
     file.flush().map_err(Error::file(&path))?;
     Ok(values)
 }
@@ -103,10 +103,10 @@ fn session_start(study: &str, run: &RunRecord, started: f64) -> Message {
             Value::Number(x) => Message::default().double(2, x.as_f64().unwrap_or(f64::NAN)),
             other => Message::default().text(3, other.as_str().unwrap_or_default()),
         };
-        info = info.message(1, Message::default().text(1, &key).message(2, value));
+        info = info.message(1, &Message::default().text(1, &key).message(2, &value));
     }
     let info = info.text(4, &format!("{study}: {}", run.arm)).double(5, started);
-    proto::plugin("_hparams_/session_start_info", "hparams", &Message::default().number(1, 0).message(3, info))
+    proto::plugin("_hparams_/session_start_info", "hparams", &Message::default().number(1, 0).message(3, &info))
 }
 
 /// `SessionEndInfo`: how the run ended.
@@ -117,7 +117,7 @@ fn session_end(run: &RunRecord, ended: f64) -> Message {
         Some(Outcome::Interrupted) | None => 3,
     };
     let info = Message::default().number(1, status).double(2, ended);
-    proto::plugin("_hparams_/session_end_info", "hparams", &Message::default().number(1, 0).message(4, info))
+    proto::plugin("_hparams_/session_end_info", "hparams", &Message::default().number(1, 0).message(4, &info))
 }
 
 #[cfg(test)]

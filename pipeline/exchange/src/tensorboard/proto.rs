@@ -49,7 +49,7 @@ impl Message {
         self.data(field, text.as_bytes())
     }
 
-    pub fn message(self, field: u64, message: Message) -> Self {
+    pub fn message(self, field: u64, message: &Message) -> Self {
         self.data(field, &message.bytes)
     }
 }
@@ -69,8 +69,8 @@ pub(crate) fn scalar(tag: &str, x: f64) -> Message {
 pub(crate) fn plugin(tag: &str, plugin: &str, content: &Message) -> Message {
     let data = Message::default().text(1, plugin).data(2, &content.bytes);
     // DT_FLOAT, a scalar, 0.
-    let tensor = Message::default().number(1, 1).message(2, Message::default()).float(5, 0.0);
-    Message::default().text(1, tag).message(8, tensor).message(9, Message::default().message(1, data))
+    let tensor = Message::default().number(1, 1).message(2, &Message::default()).float(5, 0.0);
+    Message::default().text(1, tag).message(8, &tensor).message(9, &Message::default().message(1, &data))
 }
 
 /// A field of a message that is read.
