@@ -76,6 +76,10 @@ python:
     python3 -m venv target/python
     target/python/bin/pip install --quiet --requirement pipeline/exchange/tests/requirements.txt
 
+# Get what the tests drive a browser with (Playwright's core; the browser is Debian's `chromium`, or $CHROMIUM)
+node:
+    npm install --silent --no-audit --no-fund --prefix target/node playwright-core@1.64
+
 # Kill sweeps at random moments for so many minutes, and compare the tables each time with an undisturbed sweep's
 soak minutes="30":
     SOAK_MINUTES={{minutes}} cargo test --release --locked --workspace --test it soak -- --ignored --nocapture
