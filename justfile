@@ -43,6 +43,10 @@ import *args: _build
 status *args: _build
     @{{pipeline}} status "$@"
 
+# Show studies, runs and curves in a browser, while they train
+serve *args: _build
+    @{{pipeline}} serve "$@"
+
 # Show one run (`just show 3f2a`)
 show *args: _build
     @{{pipeline}} show "$@"

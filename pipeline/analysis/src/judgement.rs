@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use spec::Split;
+use tracker::Reader;
+use tracker::read::{RunRecord, StudyRecord};
 
 use crate::diagnosis::{Condition, Curve, Diagnosis, Divergence, Thresholds, counts, diagnose, of_arm};
+use crate::error::Error;
 use crate::results::{ArmResult, State};
 use crate::study_data::StudyData;
 
@@ -29,6 +32,15 @@ pub struct Judgement {
     pub runs: BTreeMap<String, Diagnosis>,
     /// One per arm, in the order of the grid.
     pub arms: Vec<Option<ArmDiagnosis>>,
+}
+
+/// What the curves of one run of a study say; `None` without a result, and for descents on surfaces.
+///
+/// # Errors
+/// When the database can't be read, or a data frame query fails.
+pub fn of_run(reader: &Reader, study: &StudyRecord, run: &RunRecord) -> Result<Option<Diagnosis>, Error> {
+    let data = StudyData::of_run(reader, study, run)?;
+    Ok(Judgement::of(&data, &[]).runs.remove(&run.id))
 }
 
 /// Epochs with a metric.

@@ -57,7 +57,20 @@ impl StudyData {
     /// # Errors
     /// When the database can't be read.
     pub fn load_without_steps(reader: &Reader, study: &StudyRecord) -> Result<Self, Error> {
-        let runs = reader.runs(study)?;
+        Self::of_runs(reader, study, reader.runs(study)?)
+    }
+
+    /// One run of a study, with its steps and evaluations.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn of_run(reader: &Reader, study: &StudyRecord, run: &RunRecord) -> Result<Self, Error> {
+        let mut data = Self::of_runs(reader, study, vec![run.clone()])?;
+        data.steps = Steps::load(reader, &data.runs)?;
+        Ok(data)
+    }
+
+    fn of_runs(reader: &Reader, study: &StudyRecord, runs: Vec<RunRecord>) -> Result<Self, Error> {
         let (evals, measurements) = (reader.evals(&runs)?, reader.measurements(&runs)?);
         Ok(StudyData {
             study: study.clone(),

@@ -56,6 +56,8 @@ pub enum Command {
     },
     /// Take results from elsewhere, a CSV file or a folder of TensorBoard's, into a study beside the others
     Import(Import),
+    /// Show studies, runs and curves in a browser, while they train
+    Serve(Serve),
     /// Show one run: configuration, outcome, learning curve
     Show {
         /// The run's id, or enough of its beginning
@@ -292,6 +294,40 @@ pub enum ExportFormat {
     Tensorboard,
     /// A tracking store, for `mlflow ui --backend-store-uri sqlite:///FILE`; one that is there is added to
     Mlflow,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Where to listen: an address, with a port or without (then 7878, or the next that is free); others than this machine's own need a token
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub listen: Listen,
+
+    /// A name that the server is reached by, besides its address and localhost
+    #[arg(long, value_name = "NAME")]
+    pub host_name: Vec<String>,
+
+    /// Read the token from this file [default: a new one, printed with the address, where one is needed]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// An address to listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub ip: std::net::IpAddr,
+    /// `None`: whichever is free.
+    pub port: Option<u16>,
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.replace("localhost", "127.0.0.1");
+        let with_port = text.parse::<std::net::SocketAddr>().map(|address| Listen { ip: address.ip(), port: Some(address.port()) });
+        let alone = text.trim_matches(['[', ']']).parse().map(|ip| Listen { ip, port: None });
+        with_port.or(alone).map_err(|_| "expected an address, such as 127.0.0.1, 0.0.0.0:8080 or [::1]:8080".to_owned())
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -13,6 +13,7 @@ mod output;
 mod plan;
 mod png;
 mod reproduce;
+mod serve;
 mod signals;
 mod summary;
 mod sweep;
@@ -51,6 +52,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Export(export) => export::export(&args.db, args.quiet, export),
         Command::Import(import) => import::import(&args.db, args.quiet, import),
         Command::Merge { sources } => commands::merge(&args.db, args.quiet, sources),
+        Command::Serve(serve) => serve::serve(&args.db, serve),
         Command::Show { run } => commands::show(&args.db, run),
         Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),
         Command::Data(data) => data::data(args.quiet, data),

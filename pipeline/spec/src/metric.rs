@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A part of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Split {
     Train,
     Validation,

@@ -1,7 +1,7 @@
 //! All SQL there is: the schema, the single writer of a sweep, and reading back as typed columns.
 //!
 //! `store` opens files and migrates them. A sweep's records go from a `sink` to the thread that will `write` them; `lease` says whose
-//! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `query` runs a
+//! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `live` answers viewers, `query` runs a
 //! user's SQL, `copy` makes a consistent copy of a file, `dump` gives all rows to exports, `import` takes runs from elsewhere, `merge` brings several files into one. It knows neither candle nor polars.
 
 mod checkpoint;
@@ -10,6 +10,7 @@ pub mod dump;
 mod error;
 pub mod import;
 mod lease;
+pub mod live;
 mod merge;
 mod process;
 pub mod query;

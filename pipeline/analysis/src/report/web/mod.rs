@@ -15,9 +15,9 @@ use crate::table::Table;
 const PAGE: &str = include_str!("page.html");
 /// What stands for each marker of the page; `{data}` comes last, because a name in it may look like a marker.
 const PARTS: [(&str, &str); 5] = [
-    ("/*{uplot.css}*/", include_str!("uPlot.min.css")),
+    ("/*{uplot.css}*/", include_str!("../../../../../vendor/uPlot.min.css")),
     ("/*{page.css}*/", include_str!("page.css")),
-    ("/*{uplot.js}*/", include_str!("uPlot.iife.min.js")),
+    ("/*{uplot.js}*/", include_str!("../../../../../vendor/uPlot.iife.min.js")),
     ("/*{chart.js}*/", include_str!("chart.js")),
     ("/*{page.js}*/", include_str!("page.js")),
 ];
