@@ -33,7 +33,8 @@ pub(crate) fn page(app: &App, parts: &Parts, query: &Query) -> Result<Response, 
     let metrics = metrics(&overview, study);
     let chosen: Vec<usize> = query.all("arm").filter_map(|arm| arm.parse().ok()).collect();
     let metric = query.get("metric").map_or_else(|| study.metric.name().to_owned(), str::to_owned);
-    let is_shown = |arm: &Arm| if chosen.is_empty() { arm.position < SHOWN } else { chosen.contains(&arm.position) };
+    let usual = usual(&arms, study.metric.higher_is_better());
+    let is_shown = |arm: &Arm| if chosen.is_empty() { &usual } else { &chosen }.contains(&arm.position);
     let choice = |name: &str, title: &str, options: &[(&str, String)], default: &str| {
         let value = query.get(name).unwrap_or(default);
         html! { label { (title) " " select name=(name) { @for (option, text) in options { option value=(option) selected[value == *option] { (text) } } } } }
@@ -116,6 +117,15 @@ fn metrics(overview: &Overview, study: &StudyRecord) -> Vec<Metric> {
     Metric::ALL.into_iter().filter(fits).collect()
 }
 
+/// The arms that are drawn unless others are chosen: those with the best medians, and while there are too few, the first.
+fn usual(arms: &[Arm], higher_is_better: bool) -> Vec<usize> {
+    let sign = if higher_is_better { -1.0 } else { 1.0 };
+    let mut order: Vec<(f64, usize)> =
+        arms.iter().map(|arm| (median(&arm.finals).map_or(f64::INFINITY, |m| sign * m), arm.position)).collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    order.into_iter().take(SHOWN).map(|(_, position)| position).collect()
+}
+
 fn median(sorted: &[f64]) -> Option<f64> {
     let n = sorted.len();
     (n > 0).then(|| f64::midpoint(sorted[(n - 1) / 2], sorted[n / 2]))
@@ -135,7 +145,9 @@ fn sensitivity(study: &StudyRecord, arms: &[Arm]) -> Markup {
         let values: Vec<f64> = arms.iter().filter_map(|arm| arm.axes.get(*axis)?.as_f64()).collect();
         values.iter().any(|x| x.to_bits() != values[0].to_bits())
     };
-    let axes: Vec<&String> = study.axes.iter().filter(numeric).collect();
+    let mut axes: Vec<&String> = study.axes.iter().filter(numeric).collect();
+    // What is asked first of a rate.
+    axes.sort_by_key(|axis| *axis != "lr");
     let points: Vec<Value> = arms
         .iter()
         .map(|arm| {

@@ -9,7 +9,11 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => (dark.matches ? DARK : LIGHT);
 // Eight colours, then the next dash: forty arms differ in more than colour.
 const look = (i) => ({ color: theme().lines[i % 8], dash: DASHES[Math.floor(i / 8) % DASHES.length] });
-const shown = (x) => (x == null ? "–" : Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(3) : String(Number(x.toPrecision(4))));
+function shown(x) {
+  if (x == null) return "–";
+  const short = Number(x.toPrecision(4));
+  return Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3) ? short.toExponential() : String(short);
+}
 
 // Adam's corrected moving average; gaps stay gaps.
 function smooth(values, beta) {
@@ -129,7 +133,7 @@ function curves(form) {
     const seeds = answer.series.reduce((n, entry) => n + (entry.seeds ?? 1), 0), points = answer.series.reduce((n, entry) => n + entry.x.length, 0);
     const diverged = answer.series.reduce((n, entry) => n + (entry.diverged ?? (entry.state === "diverged" ? 1 : 0)), 0);
     note.textContent = answer.series.length === 0 ? "No arm is chosen." : points === 0 ? "Nothing of this metric is logged yet." :
-      `${seeds} ${seeds === 1 ? "run" : "runs"}${diverged ? `, of which ${diverged} diverged: their curves end there` : ""}. Drag to zoom, double-click to see all.`;
+      `${seeds} ${seeds === 1 ? "run" : "runs"}${diverged ? `, of which ${diverged} diverged: their curves end there, and medians from there on are of the others` : ""}. Drag to zoom, double-click to see all.`;
     place.dataset.points = points;
     const ends = new Map(answer.series.map((entry) => [String(entry.position), entry.y.findLast((y) => y != null)]));
     for (const row of document.querySelectorAll("#arms-body tr")) {
@@ -186,6 +190,12 @@ function paint(swatch, { color, dash }) {
 function sensitivity(form) {
   const data = document.getElementById("sensitivity-data"), place = document.getElementById("sensitivity-chart");
   let chart = null;
+  // Rates and sizes over decades are told apart on a logarithmic axis.
+  function suits() {
+    const values = JSON.parse(data.dataset.points).map((p) => p.axes[form.elements.axis.value]).filter((x) => typeof x === "number");
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    form.elements.scale.value = low > 0 && high / low >= 30 ? "log" : "linear";
+  }
   function draw() {
     const points = JSON.parse(data.dataset.points), all = JSON.parse(data.dataset.axes), axis = form.elements.axis.value, log = form.elements.scale.value === "log";
     const rest = all.filter((other) => other !== axis);
@@ -222,10 +232,14 @@ function sensitivity(form) {
     else place.replaceChildren(Object.assign(document.createElement("p"), { className: "empty", textContent: "No run has finished yet." }));
     for (const [i, item] of [...place.querySelectorAll(".u-legend .u-series")].entries()) if (i === 0 || (i - 1) % 3) item.hidden = true;
   }
-  form.addEventListener("input", draw);
+  form.addEventListener("input", (event) => {
+    if (event.target.name === "axis") suits();
+    draw();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("live", draw);
+  new MutationObserver(draw).observe(data, { attributes: true });
   dark.addEventListener("change", draw);
+  suits();
   draw();
 }
 

@@ -23,7 +23,7 @@ function take(page) {
   document.dispatchEvent(new Event("live"));
 }
 
-async function look() {
+async function refresh() {
   if (!document.hidden) {
     try {
       const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
@@ -38,10 +38,10 @@ async function look() {
       if (now && failures > 1) now.textContent = "the server does not answer";
     }
   }
-  setTimeout(look, EVERY * Math.min(1 + failures, 8));
+  setTimeout(refresh, EVERY * Math.min(1 + failures, 8));
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  setTimeout(look, EVERY);
+  setTimeout(refresh, EVERY);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) document.dispatchEvent(new Event("live")); });
 });
