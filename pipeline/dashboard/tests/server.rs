@@ -61,11 +61,30 @@ fn results() -> (TempDir, PathBuf) {
             // One spike, which decimation must not lose.
             let loss = if step == 1234 { 77.0 } else { 1.0 / step as f64 };
             let loss = if diverges && step == 20 { f64::INFINITY } else { loss };
-            sink.step(&Step { step, epoch: 1, examples: step, loss, accuracy: Some(0.5), lr: 0.1, grad_norm: 1.0, elapsed_ms: step as f64 }).unwrap();
+            sink.step(&Step {
+                step,
+                epoch: 1,
+                examples: step,
+                loss,
+                accuracy: Some(0.5),
+                lr: 0.1,
+                grad_norm: 1.0,
+                elapsed_ms: step as f64,
+            })
+            .unwrap();
         }
         let outcome = if diverges { Outcome::Diverged } else { Outcome::Completed };
         if !diverges {
-            let eval = Eval { step: 3000, epoch: 1, split: Split::Validation, examples: 10, loss: 0.3, accuracy: Some(accuracy), noise_scale: None, elapsed_ms: 3e3 };
+            let eval = Eval {
+                step: 3000,
+                epoch: 1,
+                split: Split::Validation,
+                examples: 10,
+                loss: 0.3,
+                accuracy: Some(accuracy),
+                noise_scale: None,
+                elapsed_ms: 3e3,
+            };
             sink.eval(&eval).unwrap();
         }
         sink.end(Ended { outcome, steps: 3000, error: diverges.then(|| HOSTILE.to_owned()) }).unwrap();
@@ -118,7 +137,9 @@ fn get(db: &Path, path: &str) -> Got {
 fn pages_are_there_with_strict_headers_and_what_is_hostile_is_text() {
     let (_folder, db) = results();
     let id = study().arms[1].run(1).id;
-    for path in ["/", "/runs", "/study/rates", &format!("/run/{id}"), "/run/zzzz", "/nowhere", "/assets/live.js", "/curves?study=rates&arm=1"] {
+    for path in
+        ["/", "/runs", "/study/rates", &format!("/run/{id}"), "/run/zzzz", "/nowhere", "/assets/live.js", "/curves?study=rates&arm=1"]
+    {
         let got = get(&db, path);
         let expected = if path.contains("zzzz") || path.contains("nowhere") { StatusCode::NOT_FOUND } else { StatusCode::OK };
         assert_eq!(got.status, expected, "{path}");
@@ -243,7 +264,17 @@ fn what_has_not_changed_is_not_sent_again_and_what_grows_is() {
     let mut seen = 0;
     for round in 1..=3u64 {
         for step in (round - 1) * 500 + 1..=round * 500 {
-            sink.step(&Step { step, epoch: 1, examples: step, loss: 1.0, accuracy: None, lr: 0.1, grad_norm: 1.0, elapsed_ms: step as f64 }).unwrap();
+            sink.step(&Step {
+                step,
+                epoch: 1,
+                examples: step,
+                loss: 1.0,
+                accuracy: None,
+                lr: 0.1,
+                grad_norm: 1.0,
+                elapsed_ms: step as f64,
+            })
+            .unwrap();
         }
         // The writer commits, and the overview rests, for a moment.
         let mut last = 0;

@@ -4,6 +4,7 @@
 
 mod archives;
 mod book;
+mod browser;
 mod data;
 mod database;
 mod documents;
