@@ -40,7 +40,14 @@ fn node(w: &Workspace, modules: &PathBuf, script: &str, args: &[&str]) {
 #[test]
 fn the_dashboard_is_used_while_a_sweep_runs() {
     let Some(modules) = playwright() else { return };
-    let w = Workspace::new(TINY);
+    // Worth a picture: rates from too low to too high.
+    let rates = TINY
+        .replace("Does it work?", "Which learning rates are too low, and which too high, for SGD and for Adam?")
+        .replace("optimizer = \"sgd\"\n", "")
+        .replace("lr = [0.1, 1000]", "optimizer = [\"sgd\", \"adam\"]\nlr = { log = [1e-4, 10], points = 6 }")
+        .replace("train_examples = 300", "train_examples = 1000")
+        .replace("epochs = 2", "epochs = 4");
+    let w = Workspace::new(&rates);
     w.ok(&["sweep", "--quiet", "--no-report"]);
     let results = rusqlite::Connection::open(w.path("results/results.db")).unwrap();
     results.execute("INSERT INTO study SELECT ?, ?, hypothesis, metric, axes, source, analysis FROM study", [HOSTILE, HOSTILE]).unwrap();

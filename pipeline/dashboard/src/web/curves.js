@@ -135,6 +135,7 @@ function curves(form) {
     note.textContent = answer.series.length === 0 ? "No arm is chosen." : points === 0 ? "Nothing of this metric is logged yet." :
       `${seeds} ${seeds === 1 ? "run" : "runs"}${diverged ? `, of which ${diverged} diverged: their curves end there, and medians from there on are of the others` : ""}. Drag to zoom, double-click to see all.`;
     place.dataset.points = points;
+    place.dataset.until = Math.max(0, ...answer.series.map((entry) => entry.x.at(-1) ?? 0));
     const ends = new Map(answer.series.map((entry) => [String(entry.position), entry.y.findLast((y) => y != null)]));
     for (const row of document.querySelectorAll("#arms-body tr")) {
       row.querySelector("[data-now]").textContent = ends.has(row.dataset.position) ? shown(ends.get(row.dataset.position)) : "";
