@@ -163,3 +163,17 @@ fn every_example_runs() {
     }
     assert!(n >= 3, "{n}");
 }
+
+#[test]
+fn every_filter_in_the_book_is_one() {
+    let page = std::fs::read_to_string(repository().join("docs/filter.md")).unwrap();
+    let table = page.split("| expression | chooses |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut n = 0;
+    for row in rows {
+        let expression = row.split('`').nth(1).unwrap();
+        expression.parse::<spec::Filter>().unwrap_or_else(|e| panic!("{expression}: {e}"));
+        n += 1;
+    }
+    assert!(n >= 10, "{n}");
+}
