@@ -56,6 +56,9 @@ pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
 /// How a run ended that has a whole log.
 fn finished(run: &RunRecord) -> Result<Outcome, Expected> {
     let id = &run.id;
+    if run.is_imported() {
+        return Err(Expected::Usage(format!("run {id} was imported: it was trained elsewhere, and can't be trained again here")));
+    }
     match run.outcome {
         Some(outcome) if outcome.is_result() => Ok(outcome),
         Some(Outcome::Failed) => {
