@@ -342,14 +342,17 @@ fn study_name(text: &str) -> Result<String, String> {
 
 fn metric(text: &str) -> Result<Metric, String> {
     let metrics = || Metric::ALL.iter().filter(|m| m.split != Split::Test);
-    metrics().find(|m| m.name() == text).copied().ok_or_else(|| {
-        format!("must be one of {}", metrics().map(|m| m.name()).collect::<Vec<_>>().join(", "))
-    })
+    metrics()
+        .find(|m| m.name() == text)
+        .copied()
+        .ok_or_else(|| format!("must be one of {}", metrics().map(|m| m.name()).collect::<Vec<_>>().join(", ")))
 }
 
 /// `theirs=ours`
 fn pair(text: &str) -> Result<(String, String), String> {
-    text.rsplit_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(|| "must be THEIRS=OURS, such as val_acc=validation_accuracy".to_owned())
+    text.rsplit_once('=')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .ok_or_else(|| "must be THEIRS=OURS, such as val_acc=validation_accuracy".to_owned())
 }
 
 #[derive(Debug, clap::Args)]

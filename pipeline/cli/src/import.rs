@@ -25,7 +25,10 @@ pub fn import(db: &Path, quiet: bool, args: &Import) -> Result<ExitCode> {
         let others: String = others.map(|(n, what)| format!(", {n} {what}")).collect();
         tell(&format!("{}: study {}, {}{others}", db.display(), args.study, count_of(imported.new, "new run")));
         if !left_out.is_empty() {
-            tell(&format!("left out, because no column here is for it: {} (--map NAME=validation_loss says what one means)", left_out.join(", ")));
+            tell(&format!(
+                "left out, because no column here is for it: {} (--map NAME=validation_loss says what one means)",
+                left_out.join(", ")
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -208,14 +208,7 @@ pub static POSITIONS: Table = Table {
 /// What a run found out beyond its curves.
 pub static MEASUREMENTS: Table = Table {
     name: "measurements",
-    columns: &[
-        text("study"),
-        text("arm"),
-        integer("seed"),
-        text("run_id"),
-        text("name"),
-        metric("value", Null::Nan),
-    ],
+    columns: &[text("study"), text("arm"), integer("seed"), text("run_id"), text("name"), metric("value", Null::Nan)],
     sql: "SELECT name, value FROM measurement_log WHERE run_key = (SELECT key FROM run WHERE id = ?) ORDER BY name",
     per: Per::Run("measurement_log"),
 };
@@ -223,15 +216,7 @@ pub static MEASUREMENTS: Table = Table {
 /// The test split by what each example is and what it was taken for.
 static CONFUSION: Table = Table {
     name: "confusion",
-    columns: &[
-        text("study"),
-        text("arm"),
-        integer("seed"),
-        text("run_id"),
-        text("label"),
-        text("predicted"),
-        integer("examples"),
-    ],
+    columns: &[text("study"), text("arm"), integer("seed"), text("run_id"), text("label"), text("predicted"), integer("examples")],
     sql: "SELECT json_extract(run.classes, '$[' || label || ']'), json_extract(run.classes, '$[' || predicted || ']'), examples
           FROM confusion_log JOIN run ON run.key = run_key WHERE run.id = ? ORDER BY label, predicted",
     per: Per::Run("confusion_log"),
@@ -313,7 +298,8 @@ impl Reader {
             if table.per == Per::Study {
                 // Of a study's runs, those that were chosen.
                 let ids: BTreeSet<&str> = runs.iter().map(|run| run.id.as_str()).collect();
-                let is_chosen = |row: &[Datum<'_>]| !matches!(row[OF_RUN - 1], Datum::Text(id) if table.name == RUNS.name && !ids.contains(id));
+                let is_chosen =
+                    |row: &[Datum<'_>]| !matches!(row[OF_RUN - 1], Datum::Text(id) if table.name == RUNS.name && !ids.contains(id));
                 self.ask(table, study, &|_| Ok(false), |row| if is_chosen(row) { take(row) } else { Ok(()) })?;
                 continue;
             }
@@ -330,7 +316,12 @@ impl Reader {
     ///
     /// # Errors
     /// When the database can't be read, and what `take` returns.
-    pub fn records<E: From<Error>>(&self, table: &Table, run: &RunRecord, take: impl FnMut(&[Datum<'_>]) -> Result<(), E>) -> Result<(), E> {
+    pub fn records<E: From<Error>>(
+        &self,
+        table: &Table,
+        run: &RunRecord,
+        take: impl FnMut(&[Datum<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Per::Run(log) = table.per else { return Ok(()) };
         let is_ours = !run.is_imported();
         let is_nan = |column: &Column| match column.null {
@@ -339,7 +330,9 @@ impl Reader {
             Null::NanIfMeasuredElsewhere if is_ours => Ok(true),
             Null::NanIfMeasured | Null::NanIfMeasuredElsewhere => {
                 let name = column.name;
-                let sql = format!("SELECT EXISTS (SELECT 1 FROM {log} WHERE run_key = (SELECT key FROM run WHERE id = ?) AND {name} IS NOT NULL)");
+                let sql = format!(
+                    "SELECT EXISTS (SELECT 1 FROM {log} WHERE run_key = (SELECT key FROM run WHERE id = ?) AND {name} IS NOT NULL)"
+                );
                 self.connection().prepare_cached(&sql)?.query_row([&run.id], |r| r.get(0))
             }
         };

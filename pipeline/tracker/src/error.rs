@@ -92,7 +92,10 @@ impl Error {
     /// Whether the user named the wrong file; what is wrong with the right one is no mistake of theirs.
     pub fn is_usage(&self) -> bool {
         use Error::{Empty, Exists, Foreign, InUse, IntoItself, Itself, Missing, Newer, Query, Taken};
-        matches!(self, Missing(_) | Foreign(_) | Empty(_) | Newer { .. } | Query(_) | Taken(_) | Exists(_) | Itself(_) | IntoItself(_) | InUse { .. })
+        matches!(
+            self,
+            Missing(_) | Foreign(_) | Empty(_) | Newer { .. } | Query(_) | Taken(_) | Exists(_) | Itself(_) | IntoItself(_) | InUse { .. }
+        )
     }
 
     /// What went wrong, without the file's name.

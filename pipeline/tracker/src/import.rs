@@ -99,7 +99,8 @@ pub fn import(path: &Path, study: &Study, runs: &[ImportedRun], replace: bool) -
         write(&transaction, key, run)?;
         let last = run.steps.last().map(|s| s.step).max(run.evals.iter().map(|e| e.step).max()).unwrap_or(0);
         let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
-        let sql = format!("UPDATE run SET outcome = ?, error = ?, steps = ?, version = ?, started_at = {now}, ended_at = {now} WHERE key = ?");
+        let sql =
+            format!("UPDATE run SET outcome = ?, error = ?, steps = ?, version = ?, started_at = {now}, ended_at = {now} WHERE key = ?");
         transaction.execute(&sql, params![run.outcome.name(), run.error, last, IMPORTED, key])?;
     }
     // A grid has every seed in every arm; what comes from elsewhere need not.

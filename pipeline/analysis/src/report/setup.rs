@@ -61,6 +61,13 @@ fn method(a: &Analysis<'_>) -> String {
         (None, Some(steps)) => format!(" for {steps} steps"),
         (None, None) => String::new(),
     };
+    if shared.get("objective").and_then(Value::as_str) == Some("imported") {
+        return format!(
+            "The runs were trained elsewhere, with {seeds}, and imported; nothing is known here of what they do not record. What decides \
+             is `{}` at the end of training.",
+            a.metric()
+        );
+    }
     if !a.has_accuracies() {
         let noise = "a seed draws the noise of the gradients, where there is any";
         return format!("Every arm descends from its start{length}, with {seeds}; {noise}. The loss is the height of the surface.");

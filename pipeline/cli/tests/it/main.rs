@@ -7,6 +7,7 @@ mod book;
 mod data;
 mod database;
 mod documents;
+mod exchange;
 // What it does to processes, disks and memory, it does by Linux's means.
 #[cfg(target_os = "linux")]
 mod faults;

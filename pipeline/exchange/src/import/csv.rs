@@ -55,7 +55,7 @@ struct Survey {
     rows: usize,
     /// Epochs are counted from 0, and evaluations at 0 are those before the first.
     from_zero: bool,
-    /// How many values there are of each column.
+    /// The values that there are of each column, or more of them than runs could have.
     distinct: Vec<BTreeSet<String>>,
 }
 
@@ -73,9 +73,9 @@ impl<'a> Sheet<'a> {
         for (i, role) in roles.iter().enumerate() {
             if let Some(first) = roles[..i].iter().position(|other| other == role).filter(|_| *role != Role::Ignored) {
                 let (first, second) = (&headers[first], &headers[i]);
-                return Err(sheet.wrong(format!(
-                    "the columns `{first}` and `{second}` would mean the same; --map {second}=ignore leaves one out"
-                )));
+                return Err(
+                    sheet.wrong(format!("the columns `{first}` and `{second}` would mean the same; --map {second}=ignore leaves one out"))
+                );
             }
         }
         if sheet.at(&Role::Step).is_none() && sheet.at(&Role::Epoch).is_none() {
@@ -116,7 +116,8 @@ impl<'a> Sheet<'a> {
     fn survey(&self, bytes: &[u8]) -> Result<Survey, Error> {
         let mut survey = Survey { rows: 0, from_zero: false, distinct: vec![BTreeSet::new(); self.headers.len()] };
         let epoch = self.at(&Role::Epoch).filter(|_| self.at(&Role::Step).is_none());
-        let counted: Vec<usize> = (0..self.roles.len()).filter(|i| matches!(self.roles[*i], Role::Axis(_) | Role::Step | Role::Epoch)).collect();
+        let counted: Vec<usize> =
+            (0..self.roles.len()).filter(|i| matches!(self.roles[*i], Role::Axis(_) | Role::Step | Role::Epoch)).collect();
         for record in reader(bytes).into_records() {
             let record = record.map_err(|e| self.unreadable(&e))?;
             survey.rows += 1;
@@ -180,6 +181,11 @@ impl<'a> Sheet<'a> {
         let mut values = vec![];
         for (i, role) in self.roles.iter().enumerate().filter(|(i, _)| !text(*i).is_empty()) {
             if let Role::Metric(metric) = role {
+                // Where rows are epochs, there is no step that it could be of.
+                if step_column.is_none() && matches!(metric, MetricRole::Lr | MetricRole::GradNorm) {
+                    curves.left_out.insert(self.headers[i].clone());
+                    continue;
+                }
                 values.push((i, on_split(*metric), number(i)?));
             }
         }
@@ -289,11 +295,15 @@ mod tests {
         let long = "run;step;metric;value\na;1;val_loss;0.5\na;1;train/accuracy;0.25\na;1;f1;0.9\nb;1;val_loss;0.75\n";
         let runs_of_long = runs(long, &names(&[], None));
         assert_eq!(read(long, &names(&[], None)).unwrap().left_out.iter().collect::<Vec<_>>(), ["f1"]);
-        let of: Vec<_> = runs_of_long.iter().map(|(key, _, evals)| (key.name.as_deref(), evals.len(), evals.last().unwrap().loss)).collect();
+        let of: Vec<_> =
+            runs_of_long.iter().map(|(key, _, evals)| (key.name.as_deref(), evals.len(), evals.last().unwrap().loss)).collect();
         assert_eq!(of, [(Some("a"), 2, Some(0.5)), (Some("b"), 1, Some(0.75))]);
         let split = "split,step,loss,Wall time\ntrain,5,0.5,100.5\nval,5,0.25,102\n";
         let evals = &runs(split, &names(&[], None))[0].2;
-        assert_eq!(evals.iter().map(|e| (e.split, e.loss)).collect::<Vec<_>>(), [(Split::Train, Some(0.5)), (Split::Validation, Some(0.25))]);
+        assert_eq!(
+            evals.iter().map(|e| (e.split, e.loss)).collect::<Vec<_>>(),
+            [(Split::Train, Some(0.5)), (Split::Validation, Some(0.25))]
+        );
         assert!((evals[0].elapsed_ms - 1500.0).abs() < 1e-9, "since the first row");
     }
 
@@ -316,7 +326,11 @@ mod tests {
         ] {
             assert_eq!(read(text, &none).unwrap_err(), format!("r.csv: {message}"));
         }
-        assert!(read("step,loss\n1,2\n1,3\n", &none).unwrap_err().contains("line 3, column `loss`: `3` is not the only value of this run at step 1"));
+        assert!(
+            read("step,loss\n1,2\n1,3\n", &none)
+                .unwrap_err()
+                .contains("line 3, column `loss`: `3` is not the only value of this run at step 1")
+        );
         assert!(read("step,loss\n1,2\n", &names(&[], Some(&["lr"]))).unwrap_err().contains("there is no column `lr`"));
         assert!(!read("step,loss\n1,\u{1b}[2J\n", &none).unwrap_err().contains('\u{1b}'));
     }

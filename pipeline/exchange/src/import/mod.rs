@@ -152,7 +152,8 @@ fn unlike(arm: Arm, others: &[Arm]) -> Arm {
 
 fn run(id: String, records: Records) -> ImportedRun {
     let (steps, evals) = records.finish();
-    let last = steps.last().map(|s| s.loss).or_else(|| evals.iter().filter(|e| e.loss.is_some()).max_by_key(|e| e.step).and_then(|e| e.loss));
+    let last =
+        steps.last().map(|s| s.loss).or_else(|| evals.iter().filter(|e| e.loss.is_some()).max_by_key(|e| e.step).and_then(|e| e.loss));
     let diverged = last.is_some_and(|loss| !loss.is_finite());
     let outcome = if diverged { Outcome::Diverged } else { Outcome::Completed };
     ImportedRun { id, outcome, error: diverged.then(|| "its last loss is not finite".to_owned()), steps, evals }

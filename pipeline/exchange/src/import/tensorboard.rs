@@ -121,7 +121,9 @@ fn take(place: &Path, folder: &Path, events: Events, names: &Names, curves: &mut
         for (step, (x, wall)) in values {
             let elapsed_ms = Some((wall - started) * 1e3).filter(|ms| ms.is_finite()).map_or(0.0, |ms| ms.max(0.0));
             if !records.put(step, metric, x, At { elapsed_ms, ..At::default() }) {
-                let what = format!("the tag `{tag}` has another value at step {step} than one that means the same; --map '{tag}=ignore' leaves it out");
+                let what = format!(
+                    "the tag `{tag}` has another value at step {step} than one that means the same; --map '{tag}=ignore' leaves it out"
+                );
                 return Err(Error::Input(format!("{}: {}", place.display(), visible(&what))));
             }
         }

@@ -9,9 +9,9 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde_json::Value;
 use spec::record::Outcome;
-use tracker::{Reader, Temporary};
 use tracker::dump::{Chosen, Datum, EVALS, MEASUREMENTS, POSITIONS, STEPS};
 use tracker::read::RunRecord;
+use tracker::{Reader, Temporary};
 
 use crate::error::Error;
 
@@ -46,7 +46,8 @@ fn write(reader: &Reader, chosen: &Chosen, target: &Path, file: &Path) -> Result
         _ => Error::Store { path: target.to_owned(), why: why(&e) },
     };
     // A URI would be taken for one otherwise.
-    let mut connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    let mut connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
     if file != target {
         // One in the making is thrown away if it fails, and synced when it is done.
