@@ -164,14 +164,25 @@ pub mod fuzzing {
     //! Both readers on any bytes.
 
     use super::{Names, csv, tensorboard};
+    use crate::tensorboard::record;
 
-    /// Whether they are a CSV file of results.
-    pub fn csv(bytes: &[u8]) -> bool {
-        Names::new(&[], None).is_ok_and(|names| csv::parse(bytes, "fuzz", &names).is_ok())
+    /// # Errors
+    /// Why they are no CSV file of results.
+    pub fn csv(bytes: &[u8]) -> Result<(), String> {
+        let read = || csv::parse(bytes, "fuzz", &Names::new(&[], None)?);
+        read().map(drop).map_err(|e| e.to_string())
     }
 
-    /// Whether they are an event file.
-    pub fn events(bytes: &[u8]) -> bool {
-        tensorboard::events(&mut &bytes[..]).is_ok()
+    /// # Errors
+    /// Why they are no event file.
+    pub fn events(bytes: &[u8]) -> Result<(), String> {
+        tensorboard::events(&mut &bytes[..]).map(drop)
+    }
+
+    /// An event file of one record.
+    pub fn framed(event: &[u8]) -> Vec<u8> {
+        let mut file = vec![];
+        record::write(&mut file, event).expect("memory takes it");
+        file
     }
 }
