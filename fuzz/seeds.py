@@ -24,6 +24,41 @@ def seed(target, name, content):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+def results():
+    """CSV files as Keras, Lightning and long tables have them, and event files: one of ours (even first byte) and an event alone (odd)."""
+    seed("csv", "keras", "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1.5,0.6,1.25\n1,0.7,0.5,nan,inf\n")
+    seed("csv", "lightning", "lr,seed,step,epoch,train_loss_step,val_loss\n0.1,1,50,0,0.9,\n0.1,1,50,0,,0.8\n")
+    seed("csv", "long", "run;step;split;metric;value;Wall time\na;1;val;loss;0.5;100.5\nb;1;train;accuracy;0.25;101\n")
+
+    def field(number, wire, content):
+        key = bytes([number << 3 | wire])
+        return key + (bytes([len(content)]) + content if wire == 2 else content)
+
+    def event(*values):
+        summary = b"".join(field(1, 2, value) for value in values)
+        return field(1, 1, struct.pack("<d", 1e9)) + field(2, 0, b"\x07") + field(5, 2, summary)
+
+    plain = field(1, 2, b"loss") + field(2, 5, struct.pack("<f", 0.5))
+    tensor = field(1, 2, b"acc") + field(8, 2, field(1, 0, b"\x02") + field(2, 2, b"") + field(6, 1, struct.pack("<d", 0.25)))
+    start = field(3, 2, field(1, 2, field(1, 2, b"lr") + field(2, 2, field(2, 1, struct.pack("<d", 0.1)))))
+    hparams = field(1, 2, b"_hparams_/session_start_info") + field(9, 2, field(1, 2, field(1, 2, b"hparams") + field(2, 2, start)))
+    seed("events", "scalar", b"\1" + event(plain))
+    seed("events", "tensor", b"\1" + event(tensor, plain))
+    seed("events", "hparams", b"\1" + event(hparams))
+
+    def crc32c(data):
+        crc = 0xFFFFFFFF
+        for byte in data:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc ^= 0xFFFFFFFF
+        return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+    record, length = event(plain), struct.pack("<Q", len(event(plain)))
+    seed("events", "file", b"\0" + (length + crc32c(length) + record + crc32c(record)) * 2)
+
+
 def grids():
     for file in ROOT.glob("experiments/*.toml"):
         seed("grid", file.stem, file.read_bytes())
@@ -244,5 +279,5 @@ def dictionary():
     (HERE / "toml.dict").write_text("".join(f'"{word}"\n' for word in escaped))
 
 
-for part in [grids, models, idx, cifar, archives, images, texts, checkpoints, dictionary]:
+for part in [results, grids, models, idx, cifar, archives, images, texts, checkpoints, dictionary]:
     part()

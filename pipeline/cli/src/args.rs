@@ -271,7 +271,11 @@ pub struct Export {
     #[arg(value_name = "TARGET")]
     pub target: PathBuf,
 
-    /// Only runs that match, such as 'study=saddle and outcome=completed'; see docs/filter.md
+    /// Only runs of this study; may stand several times
+    #[arg(long = "study", value_name = "NAME")]
+    pub studies: Vec<String>,
+
+    /// Only runs that match, such as 'optimizer=adam and outcome=completed'; keys: study, arm, run, seed, outcome and those of grid files
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<Filter>,
 
@@ -351,6 +355,14 @@ pub struct Import {
     /// Columns (or hyper-parameters) that tell arms apart, such as optimizer,lr [default: all that are no metric]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub axes: Option<Vec<String>>,
+
+    /// The column that holds the seed, if it has another name
+    #[arg(long, value_name = "COLUMN")]
+    pub seed: Option<String>,
+
+    /// Replace runs that were imported before with other values
+    #[arg(long)]
+    pub force: bool,
 
     /// What a column or tag means, such as val_acc=validation_accuracy or note=ignore; the usual names are known
     #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = pair)]

@@ -22,7 +22,11 @@ pub fn export(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
         ExportFormat::Mlflow => Format::Mlflow,
     };
     let reader = Reader::open(db)?;
-    let chosen = reader.choose(args.filter.as_ref())?;
+    let known: Vec<String> = reader.studies()?.into_iter().map(|study| study.name).collect();
+    if let Some(unknown) = args.studies.iter().find(|study| !known.contains(study)) {
+        return Err(Expected::Usage(format!("there is no study `{unknown}` in {}; there are {}", db.display(), known.join(", "))).into());
+    }
+    let chosen = reader.choose(&args.studies, args.filter.as_ref())?;
     if chosen.studies.is_empty() {
         return Err(Expected::NothingSelected("no run in the database matches".into()).into());
     }
@@ -35,8 +39,8 @@ pub fn export(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
 }
 
 fn copy(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
-    if args.filter.is_some() {
-        return Err(Expected::Usage("a copy has everything: --filter goes with the other formats".into()).into());
+    if args.filter.is_some() || !args.studies.is_empty() {
+        return Err(Expected::Usage("a copy has everything: --study and --filter go with the other formats".into()).into());
     }
     let copied = tracker::copy(db, &args.target, args.force)?;
     if !quiet {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use exchange::import::Done;
 
 use crate::args::Import;
 use crate::commands::count_of;
@@ -15,12 +16,20 @@ pub fn import(db: &Path, quiet: bool, args: &Import) -> Result<ExitCode> {
         question: args.question.clone(),
         metric: args.metric,
         axes: args.axes.clone(),
-        names: args.names.clone(),
+        names: args.names.iter().cloned().chain(args.seed.iter().map(|column| (column.clone(), "seed".to_owned()))).collect(),
+        replace: args.force,
     };
-    let imported = exchange::import::import(&args.source, &options, db)?;
+    let Done { imported, left_out } = exchange::import::import(&args.source, &options, db)?;
     if !quiet {
-        let known = if imported.known > 0 { format!(", {} there already", imported.known) } else { String::new() };
-        tell(&format!("{}: study {}, {}{known}", db.display(), args.study, count_of(imported.new, "new run")));
+        let others = [(imported.replaced, "replaced"), (imported.known, "there already")].into_iter().filter(|(n, _)| *n > 0);
+        let others: String = others.map(|(n, what)| format!(", {n} {what}")).collect();
+        tell(&format!("{}: study {}, {}{others}", db.display(), args.study, count_of(imported.new, "new run")));
+        if !left_out.is_empty() {
+            tell(&format!(
+                "left out, because no column here is for it: {} (--map NAME=validation_loss says what one means)",
+                left_out.join(", ")
+            ));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-pub use spec::visible;
+pub use spec::{inert, visible};
 use tracker::query::{Answer, Cell, Part};
 
 use crate::args::{Color, Format};
@@ -37,19 +37,6 @@ pub fn complain(line: &str) {
 pub fn error_line(line: &str) -> String {
     let word = if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
     format!("{word} {}", visible(line))
-}
-
-/// JSON in which what [`visible`] writes out is an escape of JSON: the same text for a program, and harmless on a terminal.
-pub fn inert(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if spec::is_deceptive(c) {
-            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// Writes an answer to stdout.
@@ -206,14 +193,6 @@ mod tests {
             let table = table(&hostile("\u{1b}]0;title\u{7}"), preset).to_string();
             assert!(!table.contains('\u{1b}') && table.matches(r"\u{1b}]0;title\u{7}").count() == 2, "{table}");
         }
-    }
-
-    #[test]
-    fn json_says_the_same_and_is_inert() {
-        let text = "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é";
-        let json = inert(&serde_json::json!({ text: [text] }).to_string());
-        assert!(!json.contains(spec::is_deceptive), "{json}");
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), serde_json::json!({ text: [text] }));
     }
 
     #[test]

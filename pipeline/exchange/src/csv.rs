@@ -1,4 +1,5 @@
-//! Tables as CSV, exact: numbers have the digits that read back as the same bits, NULL is empty, NaN is `NaN`.
+//! Tables as CSV: numbers have the digits that read back as the same bits, NULL is empty, NaN is `NaN`. Text that a spreadsheet would
+//! take for a formula is guarded, as in reports.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ impl Sheet for Csv {
             Datum::Null => vec![],
             Datum::Integer(x) => x.to_string().into_bytes(),
             Datum::Real(x) => x.to_string().into_bytes(),
-            Datum::Text(text) => text.as_bytes().to_vec(),
+            Datum::Text(text) => spec::guard(text).into_bytes(),
         }))
     }
 

@@ -11,15 +11,20 @@ pub enum Error {
     Exists(PathBuf),
     #[error("{}: this folder was not made by an export, and is not replaced; name another", .0.display())]
     NotOurs(PathBuf),
-    #[error("{}", path.display())]
+    #[error("{}: this is not of the export that is to be replaced; move it elsewhere, or name another folder", .0.display())]
+    Added(PathBuf),
+    #[error("{}: this is no name for a folder; an export needs one of its own", .0.display())]
+    Nameless(PathBuf),
+    #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
+    /// What SQLite says of an MLflow store.
     #[error("{}: {why}", path.display())]
     Store { path: PathBuf, why: String },
+    #[error("{}: this is no MLflow store; name another file", .0.display())]
+    NoStore(PathBuf),
     /// A file that is to be imported is not what it should be; the text says where.
     #[error("{0}")]
     Input(String),
-    #[error("the results could not be written: {0}")]
-    Results(String),
 }
 
 impl Error {
@@ -32,8 +37,8 @@ impl Error {
     pub fn is_usage(&self) -> bool {
         match self {
             Error::Tracker(e) => e.is_usage(),
-            Error::Exists(_) | Error::NotOurs(_) | Error::Store { .. } | Error::Input(_) => true,
-            Error::File { .. } | Error::Results(_) => false,
+            Error::Exists(_) | Error::NotOurs(_) | Error::Added(_) | Error::Nameless(_) | Error::NoStore(_) | Error::Input(_) => true,
+            Error::File { .. } | Error::Store { .. } => false,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Tables as JSON Lines: one object per row. JSON has no NaN and no infinity: they are texts, so that they differ from null.
+//! Tables as JSON Lines: one object per row. JSON has no NaN and no infinity: they are the texts `NaN`, `Infinity` and `-Infinity`, which
+//! Python's `float` and JavaScript's `Number` read, so that they differ from null.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -26,14 +27,16 @@ pub(crate) fn sheet(folder: &Path, table: &Table) -> Result<Box<dyn Sheet>, Erro
     Ok(Box::new(Json { path, columns, nested, file }))
 }
 
-fn value(datum: &Datum<'_>, is_nested: bool) -> Value {
+/// A value as JSON, in which nothing is that a terminal obeys.
+fn value(datum: &Datum<'_>, is_nested: bool) -> String {
     match datum {
-        Datum::Null => Value::Null,
-        Datum::Integer(x) => (*x).into(),
-        Datum::Real(x) if x.is_finite() => (*x).into(),
-        Datum::Real(x) => x.to_string().into(),
-        Datum::Text(text) if is_nested => serde_json::from_str(text).unwrap_or_else(|_| (*text).into()),
-        Datum::Text(text) => (*text).into(),
+        Datum::Null => "null".into(),
+        Datum::Integer(x) => x.to_string(),
+        Datum::Real(x) if x.is_finite() => Value::from(*x).to_string(),
+        Datum::Real(x) if x.is_nan() => r#""NaN""#.into(),
+        Datum::Real(x) => format!(r#""{}Infinity""#, if *x < 0.0 { "-" } else { "" }),
+        Datum::Text(text) if is_nested && serde_json::from_str::<Value>(text).is_ok() => spec::inert(text),
+        Datum::Text(text) => spec::inert(&Value::from(*text).to_string()),
     }
 }
 

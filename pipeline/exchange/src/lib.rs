@@ -41,27 +41,29 @@ pub struct Exported {
     pub rows: u64,
 }
 
-/// Writes the chosen runs as the reader sees them: as they stood when it was opened, also while a sweep writes.
+/// Writes the chosen runs as they stand at one moment, also while a sweep writes.
 ///
-/// A folder is there whole or not at all; one that is there already is replaced only with `replace`, and only if an export made it. An
-/// MLflow store is made, or added to.
+/// A folder is there whole or not at all; one that is there already is replaced only with `replace`, and only if all in it is of an
+/// export. An MLflow store is made, or added to.
 ///
 /// # Errors
 /// When the database can't be read, or the target can't be written.
 pub fn export(reader: &Reader, chosen: &Chosen, format: Format, target: &Path, replace: bool) -> Result<Exported, Error> {
-    let runs = chosen.runs().count() as u64;
-    if format == Format::Mlflow {
-        return Ok(Exported { runs, rows: mlflow::export(reader, chosen, target)? });
-    }
-    let folder = NewFolder::for_target(target, replace)?;
+    let runs = chosen.count();
+    let into_folder = |write: &dyn Fn(&Path) -> Result<u64, Error>| {
+        let folder = NewFolder::for_target(target, replace)?;
+        let rows = write(folder.path())?;
+        folder.publish(format, runs, rows)?;
+        Ok(rows)
+    };
+    // A reader sees the database as it was when it was opened, so all of this is of one moment.
     let rows = match format {
-        Format::Parquet => sheet::write(reader, chosen, &|table| parquet::sheet(folder.path(), table)),
-        Format::Csv => sheet::write(reader, chosen, &|table| csv::sheet(folder.path(), table)),
-        Format::Json => sheet::write(reader, chosen, &|table| json::sheet(folder.path(), table)),
-        Format::TensorBoard => tensorboard::export(reader, chosen, folder.path()),
-        Format::Mlflow => unreachable!("a store is no folder"),
+        Format::Parquet => into_folder(&|folder| sheet::write(reader, chosen, &|table| parquet::sheet(folder, table))),
+        Format::Csv => into_folder(&|folder| sheet::write(reader, chosen, &|table| csv::sheet(folder, table))),
+        Format::Json => into_folder(&|folder| sheet::write(reader, chosen, &|table| json::sheet(folder, table))),
+        Format::TensorBoard => into_folder(&|folder| tensorboard::export(reader, chosen, folder)),
+        Format::Mlflow => mlflow::export(reader, chosen, target),
     }?;
-    folder.publish(format, runs, rows)?;
     Ok(Exported { runs, rows })
 }
 

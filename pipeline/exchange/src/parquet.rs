@@ -85,7 +85,9 @@ impl Column {
                 true
             }
             (Values::Texts(values), Datum::Text(text)) => {
-                values.push(ByteArray::from(text.as_bytes().to_vec()));
+                // Most are the same as in the row before, and share its bytes.
+                let same = values.last().filter(|last| last.data() == text.as_bytes()).cloned();
+                values.push(same.unwrap_or_else(|| ByteArray::from(text.as_bytes().to_vec())));
                 true
             }
             _ => false,

@@ -23,7 +23,7 @@ pub(crate) fn write(
     make: &dyn Fn(&'static Table) -> Result<Box<dyn Sheet>, Error>,
 ) -> Result<u64, Error> {
     let mut rows = 0;
-    for table in &TABLES {
+    for table in TABLES {
         let mut sheet = make(table)?;
         reader.rows(table, chosen, |row| {
             rows += 1;

@@ -6,7 +6,9 @@ What is expected comes from SQLite itself, by Python's own sqlite3. Fails with t
 
 import json
 import math
+import os
 import pathlib
+import signal
 import socket
 import sqlite3
 import struct
@@ -36,9 +38,14 @@ def same(a, b):
     return a == b or (isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b))
 
 
+# Runs in which something is classified: a NULL of another one's accuracy is no NaN.
+CLASSIFIES = {run for (run,) in db.execute("SELECT DISTINCT run_id FROM step WHERE accuracy IS NOT NULL")}
+
+
 def metric(row, name):
     """NaN is NULL in a row that is not finite."""
-    return float("nan") if row[name] is None and not row["finite"] else row[name]
+    is_nan = row[name] is None and not row["finite"] and (name != "accuracy" or row["run_id"] in CLASSIFIES)
+    return float("nan") if is_nan else row[name]
 
 
 def steps():
@@ -51,8 +58,9 @@ def evals():
         yield {**row, **{name: metric(row, name) for name in ("loss", "accuracy")}}
 
 
-STEPS, EVALS = list(steps()), list(evals())
-assert STEPS and EVALS and any(math.isnan(s["loss"]) or math.isinf(s["loss"]) for s in STEPS), "the database must have a diverged run"
+OF = {row["run_id"]: dict(row) for row in db.execute("SELECT study, arm, seed, run_id FROM run_summary")}
+STEPS, EVALS = [{**s, **OF[s["run_id"]]} for s in steps()], [{**e, **OF[e["run_id"]]} for e in evals()]
+assert STEPS and EVALS and any(math.isnan(s["loss"]) or math.isinf(s["loss"]) for s in STEPS), "the database must have values that are not finite"
 RUNS = [dict(row) for row in db.execute("SELECT * FROM run_summary ORDER BY study, position, seed")]
 
 
@@ -68,8 +76,8 @@ def check(what, found, expected, names):
     print(f"{what}: {len(found)} rows, every value")
 
 
-STEP = ["run_id", "step", "epoch", "examples", "loss", "accuracy", "lr", "grad_norm", "elapsed_ms", "finite"]
-EVAL = ["run_id", "split", "step", "epoch", "examples", "loss", "accuracy", "elapsed_ms", "finite"]
+STEP = ["study", "arm", "seed", "run_id", "step", "epoch", "examples", "loss", "accuracy", "lr", "grad_norm", "elapsed_ms", "finite"]
+EVAL = ["study", "arm", "seed", "run_id", "split", "step", "epoch", "examples", "loss", "accuracy", "elapsed_ms", "finite"]
 RUN = ["run_id", "study", "arm", "seed", "outcome", "steps", "validation_loss", "test_accuracy"]
 
 
@@ -99,11 +107,11 @@ def csv():
 
 
 def jsonl():
-    special = {"NaN": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+    numbers = {"loss", "accuracy", "lr", "grad_norm", "elapsed_ms"}
     rows = [json.loads(line) for line in open(folder / "json/steps.jsonl")]
-    rows = [{k: special.get(v, v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    rows = [{k: float(v) if k in numbers and v is not None else v for k, v in row.items()} for row in rows]
     rows.sort(key=lambda row: (row["run_id"], row["step"]))
-    check("JSON steps", [{k: float(v) if isinstance(v, int) and k in STEP[4:9] else v for k, v in row.items()} for row in rows], STEPS, STEP)
+    check("JSON steps", rows, STEPS, STEP)
     runs = [json.loads(line) for line in open(folder / "json/runs.jsonl")]
     assert all(isinstance(run["config"], dict) and isinstance(run["axes"], dict) for run in runs)
 
@@ -120,6 +128,12 @@ def curves():
             if e[name] is not None:
                 expected.setdefault((e["run_id"], f"{e['split']}/{name}"), []).append((e["step"], f32(e[name])))
     return expected
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def tensorboard():
@@ -144,9 +158,7 @@ def tensorboard():
     print(f"EventAccumulator: {values} values")
 
     # A server as its users start it.
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port), "--samples_per_plugin", "scalars=10000000"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -176,7 +188,6 @@ def tensorboard():
                     assert len(found) == len(want) and all(a[0] == b[0] and same(a[1], b[1]) for a, b in zip(found, want)), (name, tag)
                     values += len(found)
         print(f"TensorBoard server: {values} values")
-        body = json.dumps({"experimentName": "", "colParams": [], "sliceSize": 1000}).encode()
         experiment = urllib.request.Request(f"http://127.0.0.1:{port}/data/plugin/hparams/experiment", data=b"{}", headers={"Content-Type": "application/json"})
         hparams = json.load(urllib.request.urlopen(experiment, timeout=20))["hparamInfos"]
         assert {"lr", "optimizer", "seed"} <= {h["name"] for h in hparams}, hparams
@@ -224,6 +235,31 @@ def mlflow():
                 assert same(last, found[-1][1]) or math.isinf(last), (run_id, key)
     assert seen == len(RUNS), (seen, len(RUNS))
     print(f"MLflow: {seen} runs, {values} values")
+    serve_mlflow(studies)
+
+
+def serve_mlflow(studies):
+    """Its user interface's server, asked for the experiments."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        query = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", data=b'{"max_results": 100}', headers={"Content-Type": "application/json"}
+        )
+        for _ in range(240):
+            try:
+                answer = json.load(urllib.request.urlopen(query, timeout=20))
+                break
+            except OSError:
+                assert server.poll() is None, "mlflow server has ended"
+                time.sleep(0.5)
+        assert studies <= {e["name"] for e in answer["experiments"]}, answer
+        print("MLflow server: every study")
+    finally:
+        # It starts workers of its own.
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
 
 
 for part in sys.argv[3:] or ["parquet", "csv", "jsonl", "tensorboard", "mlflow"]:

@@ -26,5 +26,5 @@ pub use grid::Limits;
 pub use metric::{Metric, Quantity, Split};
 pub use run::{Arm, RunSpec, Study};
 pub use value::Value;
-pub use visible::{is_deceptive, visible};
+pub use visible::{guard, inert, is_deceptive, visible};
 pub use vocabulary::{Choice, Key, Kind, Vocabulary};

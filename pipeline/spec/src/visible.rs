@@ -14,6 +14,29 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(written).collect())
 }
 
+/// JSON in which what [`visible`] writes out is an escape of JSON: the same text for a program, and harmless on a terminal.
+pub fn inert(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_deceptive(c) {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Text that a spreadsheet doesn't take for a formula: an apostrophe stands before what it would calculate. Numbers are no formulas.
+pub fn guard(text: &str) -> String {
+    let text = visible(text);
+    let is_number = text.ends_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+    let starts = |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '＝', '＋', '－', '＠']);
+    // Some pass over what stands before it.
+    let formula = starts(&text) || starts(text.trim_start_matches(['\'', '"', ' ', '\n']));
+    if formula && !is_number { format!("'{text}") } else { text.into_owned() }
+}
+
 /// Whether a character does something other than to be seen: to the terminal, to the order of the text, or nothing at all.
 pub fn is_deceptive(c: char) -> bool {
     match c {
@@ -64,5 +87,24 @@ mod tests {
         let long = format!("begin {} end", "é\u{1b}".repeat(1_000_000));
         let shown = brief(&long, 60);
         assert!(shown.chars().count() == 60 && shown.starts_with("begin é\\u{1b}") && shown.ends_with(" end"), "{shown}");
+    }
+
+    #[test]
+    fn json_says_the_same_and_is_inert() {
+        let text = "\u{1b}[2J\u{9b}\u{202e}\u{e0041} é";
+        let json = inert(&serde_json::json!({ text: [text] }).to_string());
+        assert!(!json.contains(is_deceptive), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), serde_json::json!({ text: [text] }));
+    }
+
+    #[test]
+    fn formulas_are_guarded_and_numbers_are_left_alone() {
+        for text in ["=1+1", "+A1", "-2+3", "@SUM(1)", "\t=1", "-inf", "-", "'=1", " =1", "\n=1", "＝1", "-1e"] {
+            assert_eq!(guard(text), format!("'{text}"), "{text:?}");
+        }
+        for text in ["-0.5", "+3", "-1e-3", "lr=0.1", "a-b", "", "0"] {
+            assert_eq!(guard(text), text);
+        }
+        assert_eq!(guard("\r=1\u{202e}"), "\\u{d}=1\\u{202e}");
     }
 }

@@ -37,6 +37,9 @@ pub enum Error {
     /// Runs with a result in two files, and not the same.
     #[error("{0}")]
     Conflict(String),
+    /// A study's name, or a run, that is there as something else.
+    #[error("{0}")]
+    Taken(String),
     /// A write-ahead log or journal beside it would be taken for the new file's own, and spoil it.
     #[error("{}: a database of that name is in use, or was not closed ({} is there); choose another name", path.display(), beside.display())]
     InUse { path: PathBuf, beside: PathBuf },
@@ -88,8 +91,11 @@ impl Error {
 
     /// Whether the user named the wrong file; what is wrong with the right one is no mistake of theirs.
     pub fn is_usage(&self) -> bool {
-        use Error::{Empty, Exists, Foreign, InUse, IntoItself, Itself, Missing, Newer, Query};
-        matches!(self, Missing(_) | Foreign(_) | Empty(_) | Newer { .. } | Query(_) | Exists(_) | Itself(_) | IntoItself(_) | InUse { .. })
+        use Error::{Empty, Exists, Foreign, InUse, IntoItself, Itself, Missing, Newer, Query, Taken};
+        matches!(
+            self,
+            Missing(_) | Foreign(_) | Empty(_) | Newer { .. } | Query(_) | Taken(_) | Exists(_) | Itself(_) | IntoItself(_) | InUse { .. }
+        )
     }
 
     /// What went wrong, without the file's name.

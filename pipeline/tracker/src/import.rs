@@ -57,45 +57,69 @@ pub struct Imported {
     pub new: u64,
     /// Runs that were there already, with the same records.
     pub known: u64,
+    /// Runs that were there with other records.
+    pub replaced: u64,
 }
+
+/// Whether a study is there whose runs were imported (`true`) or trained here (`false`).
+const HAS: &str = "SELECT EXISTS (SELECT 1 FROM study_run JOIN run ON run.id = run_id
+                   WHERE study = ?1 AND (config ->> 'objective' IS ?2) = ?3)";
 
 /// Writes down a study whose runs were trained elsewhere, all of it or nothing. A study of that name is replaced, if it was imported, too.
 ///
 /// # Errors
-/// When the file is not ours or can't be written, the name is that of a study of our own, or a run is there with other records.
-pub fn import(path: &Path, study: &Study, runs: &[ImportedRun], version: &str) -> Result<Imported, Error> {
+/// When the file is not ours or can't be written, the name is that of a study of our own, or a run is there with other records and not
+/// to be replaced.
+pub fn import(path: &Path, study: &Study, runs: &[ImportedRun], replace: bool) -> Result<Imported, Error> {
     let mut connection = store::open_for_writing(path)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let own = "SELECT COUNT(*) FROM study_run JOIN run ON run.id = run_id WHERE study = ? AND config ->> 'objective' IS NOT ?";
-    if transaction.query_row(own, params![study.name, IMPORTED], |r| r.get::<_, u64>(0))? > 0 {
-        return Err(Error::Conflict(format!("the study `{}` is one of this database's own; give the import another name", study.name)));
+    if transaction.query_row(HAS, params![study.name, IMPORTED, false], |r| r.get(0))? {
+        return Err(Error::Taken(format!("the study `{}` is one of this database's own; give the import another name", study.name)));
     }
     register(&transaction, std::slice::from_ref(study))?;
     let mut imported = Imported::default();
     for run in runs {
-        let (key, is_there): (i64, bool) =
-            transaction.query_row("SELECT key, outcome IS NOT NULL FROM run WHERE id = ?", [&run.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        if is_there {
-            if logged(&transaction, key)? != records(run) {
-                return Err(Error::Conflict(format!(
-                    "run {} was imported before with other values; give this import another name",
-                    run.id
-                )));
-            }
+        let sql = "SELECT key, outcome IS NOT NULL FROM run WHERE id = ?";
+        let (key, is_there): (i64, bool) = transaction.query_row(sql, [&run.id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        if is_there && logged(&transaction, key)? == records(run) {
             imported.known += 1;
             continue;
+        }
+        if is_there {
+            if !replace {
+                let what = "was imported before with other values; --force replaces them, another --study keeps both";
+                return Err(Error::Taken(format!("run {} of the study `{}` {what}", run.id, study.name)));
+            }
+            transaction.execute("DELETE FROM step_log WHERE run_key = ?", [key])?;
+            transaction.execute("DELETE FROM eval_log WHERE run_key = ?", [key])?;
+            imported.replaced += 1;
+        } else {
+            imported.new += 1;
         }
         write(&transaction, key, run)?;
         let last = run.steps.last().map(|s| s.step).max(run.evals.iter().map(|e| e.step).max()).unwrap_or(0);
         let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
         let sql =
             format!("UPDATE run SET outcome = ?, error = ?, steps = ?, version = ?, started_at = {now}, ended_at = {now} WHERE key = ?");
-        transaction.execute(&sql, params![run.outcome.name(), run.error, last, version, key])?;
-        imported.new += 1;
+        transaction.execute(&sql, params![run.outcome.name(), run.error, last, IMPORTED, key])?;
     }
+    // A grid has every seed in every arm; what comes from elsewhere need not.
+    transaction.execute("DELETE FROM study_run WHERE study = ? AND run_id IN (SELECT id FROM run WHERE outcome IS NULL)", [&study.name])?;
+    transaction.execute("DELETE FROM run WHERE started_at IS NULL AND config ->> 'objective' IS ?", [IMPORTED])?;
     transaction.commit()?;
     store::settle(&connection)?;
     Ok(imported)
+}
+
+/// Refuses to sweep a study of a name that an import has: its runs would be in no study any more.
+pub(crate) fn refuse_names(connection: &Connection, studies: &[Study]) -> Result<(), Error> {
+    for Study { name, .. } in studies {
+        if connection.query_row(HAS, params![name, IMPORTED, true], |r| r.get(0))? {
+            let what = "was imported into this database; give the grid file another name, or name another database with --db";
+            return Err(Error::Taken(format!("the study `{name}` {what}")));
+        }
+    }
+    Ok(())
 }
 
 fn write(connection: &Connection, key: i64, run: &ImportedRun) -> Result<(), Error> {

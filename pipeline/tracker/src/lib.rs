@@ -1,8 +1,9 @@
 //! All SQL there is: the schema, the single writer of a sweep, and reading back as typed columns.
 //!
 //! `store` opens files and migrates them. A sweep's records go from a `sink` to the thread that will `write` them; `lease` says whose
-//! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `live` answers viewers, `query` runs a
-//! user's SQL, `copy` makes a consistent copy of a file, `dump` gives all rows to exports, `import` takes runs from elsewhere, `merge` brings several files into one. It knows neither candle nor polars.
+//! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `live` answers
+//! viewers, `query` runs a user's SQL, `copy` makes a consistent copy of a file, `dump` gives all rows to exports, `import` takes runs from
+//! elsewhere, `merge` brings several files into one. It knows neither candle nor polars.
 
 mod checkpoint;
 mod copy;
@@ -28,4 +29,5 @@ pub use lease::{Wanted, now};
 pub use merge::{Merged, merge};
 pub use read::Reader;
 pub use sink::RunSink;
+pub use store::Temporary;
 pub use write::{Buried, Claimed, Ended, Environment, Start, Tracker};

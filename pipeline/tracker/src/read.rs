@@ -6,10 +6,11 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use spec::analysis::Settings;
 use spec::record::{LayerFacts, Measurement, Outcome, Picture};
-use spec::{Metric, Split};
+use spec::{Config, Metric, Split};
 
 use crate::checkpoint::Folder;
 use crate::error::Error;
+use crate::import::IMPORTED;
 use crate::lease;
 use crate::store;
 
@@ -71,6 +72,11 @@ impl RunRecord {
     /// The outcome's name; without one `pending` (not started) or `unfinished` (in training now, or cut off).
     pub fn state(&self) -> &'static str {
         self.outcome.map_or(if self.started { "unfinished" } else { "pending" }, Outcome::name)
+    }
+
+    /// Whether it was trained elsewhere, so that nothing here can train it again.
+    pub fn is_imported(&self) -> bool {
+        Config::from_json(&self.config).is_ok_and(|config| config.objective() == IMPORTED)
     }
 }
 

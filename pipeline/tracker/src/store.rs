@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 pub(crate) use header::{beside, has_content};
-pub(crate) use temporary::{Temporary, clear_all, folder};
+pub use temporary::Temporary;
+pub(crate) use temporary::{clear_all, folder};
 
 use crate::error::{Error, Trouble};
 

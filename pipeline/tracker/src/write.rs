@@ -18,6 +18,7 @@ use spec::{RunSpec, Study};
 
 use crate::checkpoint::{Folder, Header};
 use crate::error::Error;
+use crate::import;
 use crate::lease::{self, Claim, Wanted};
 use crate::process::Process;
 use crate::read::{Known, known};
@@ -180,6 +181,7 @@ impl Tracker {
     pub fn open(path: &Path, studies: &[Study], environment: Environment) -> Result<Self, Error> {
         let mut connection = store::open_for_writing(path)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        import::refuse_names(&transaction, studies)?;
         register(&transaction, studies)?;
         let sweep = lease::enter(&transaction, &Process::current(), environment.host.as_deref())?;
         transaction.commit()?;

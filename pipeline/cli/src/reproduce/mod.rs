@@ -11,7 +11,6 @@ use serde_json::json;
 use spec::record::Outcome;
 use spec::{Config, RunSpec};
 use tracker::Reader;
-use tracker::import::IMPORTED;
 use tracker::read::RunRecord;
 
 use crate::args::Reproduce;
@@ -27,10 +26,6 @@ pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
     let (study, record) = &found[0];
     let outcome = finished(record)?;
     let config = Config::from_json(&record.config).with_context(|| format!("the configuration of run {}", record.id))?;
-    if config.objective() == IMPORTED {
-        let what = format!("run {} was imported, not trained here; there is nothing to train it again with", record.id);
-        return Err(Expected::Usage(what).into());
-    }
     let run = RunSpec { id: config.run_id(record.seed), seed: record.seed, config };
     if run.id != record.id {
         bail!("run {} has a configuration and a seed that make it run {}: the database was changed", record.id, run.id);
@@ -61,6 +56,9 @@ pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {
 /// How a run ended that has a whole log.
 fn finished(run: &RunRecord) -> Result<Outcome, Expected> {
     let id = &run.id;
+    if run.is_imported() {
+        return Err(Expected::Usage(format!("run {id} was imported: it was trained elsewhere, and can't be trained again here")));
+    }
     match run.outcome {
         Some(outcome) if outcome.is_result() => Ok(outcome),
         Some(Outcome::Failed) => {

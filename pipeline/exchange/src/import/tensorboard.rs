@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use spec::{Split, Value};
+use spec::{Value, visible};
 
 use super::csv::value;
 use super::curves::{At, Curves, RunKey};
-use super::names::{Names, Role};
+use super::names::{self, Names, Role};
 use crate::error::Error;
 use crate::tensorboard::proto::{Field, fields};
 use crate::tensorboard::record;
@@ -33,7 +33,7 @@ pub(crate) fn read(folder: &Path, names: &Names) -> Result<Curves, Error> {
     if places.is_empty() {
         return Err(Error::Input(format!("{}: no file in it has `tfevents` in its name", folder.display())));
     }
-    let mut runs: BTreeMap<Vec<String>, Vec<(Option<Split>, Events)>> = BTreeMap::new();
+    let mut runs: Vec<(PathBuf, Events)> = vec![];
     for (place, files) in places {
         let mut all = Events::default();
         for file in files {
@@ -46,23 +46,16 @@ pub(crate) fn read(folder: &Path, names: &Names) -> Result<Curves, Error> {
                 all.scalars.entry(tag).or_default().extend(values);
             }
         }
-        let mut parts: Vec<String> =
-            place.strip_prefix(folder).unwrap_or(&place).iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        // Keras and others put training and validation into folders of their own.
-        let split = match parts.last().map(String::as_str) {
-            Some("train" | "training") => Some(Split::Train),
-            Some("validation" | "val" | "valid" | "eval") => Some(Split::Validation),
-            Some("test") => Some(Split::Test),
-            _ => None,
-        };
-        if split.is_some() {
-            parts.pop();
+        // PyTorch's `add_hparams` puts them into a folder of their own, within that of the run.
+        let is_part = !all.hparams.is_empty() && !all.scalars.keys().any(|tag| names.metric(tag).is_some());
+        match runs.iter_mut().find(|(run, _)| is_part && place.parent() == Some(run)) {
+            Some((_, run)) => run.hparams.extend(all.hparams),
+            None => runs.push((place, all)),
         }
-        runs.entry(parts).or_default().push((split, all));
     }
     let mut curves = Curves::default();
-    for (parts, folders) in runs {
-        take(parts, folders, names, &mut curves);
+    for (place, events) in runs {
+        take(&place, folder, events, names, &mut curves)?;
     }
     Ok(curves)
 }
@@ -90,45 +83,52 @@ fn collect(folder: &Path, depth: usize, files: &mut usize, places: &mut BTreeMap
     Ok(())
 }
 
-/// Puts the values of a run's folders together.
-fn take(mut parts: Vec<String>, folders: Vec<(Option<Split>, Events)>, names: &Names, curves: &mut Curves) {
-    let mut seed = None;
+/// Puts the values of a place in the folder to their run.
+fn take(place: &Path, folder: &Path, events: Events, names: &Names, curves: &mut Curves) -> Result<(), Error> {
+    let path = place.strip_prefix(folder).unwrap_or(place);
+    let mut parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    // Keras and others put training and validation into folders of their own.
+    let split = parts.last().and_then(|part| names::split(part));
+    if split.is_some() {
+        parts.pop();
+    }
+    let mut key = RunKey::default();
     parts.retain(|part| {
         let number = ["seed-", "seed_", "seed="].into_iter().find_map(|start| part.strip_prefix(start)).and_then(|n| n.parse().ok());
-        seed = seed.or(number);
+        key.seed = key.seed.or(number);
         number.is_none()
     });
-    let is_seed = |key: &str| names.column(key) == Role::Seed;
-    let mut axes: Vec<(String, Value)> = vec![];
-    for (key, value) in folders.iter().flat_map(|(_, events)| &events.hparams) {
+    for (name, value) in events.hparams {
         match value.number() {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a seed is a whole number")]
-            Some(x) if is_seed(key) && x >= 0.0 && x.fract() == 0.0 => seed = seed.or(Some(x as u64)),
-            _ if names.axes().is_none_or(|wanted| wanted.contains(key)) && !axes.iter().any(|(k, _)| k == key) => {
-                axes.push((key.clone(), value.clone()));
-            }
+            Some(x) if names.column(&name) == Role::Seed && x >= 0.0 && x.fract() == 0.0 => key.seed = key.seed.or(Some(x as u64)),
+            _ if names.axes().is_none_or(|wanted| wanted.contains(&name)) && key.value(&name).is_none() => key.axes.push((name, value)),
             _ => {}
         }
     }
-    if axes.is_empty() && !parts.is_empty() {
-        axes.push(("run".to_owned(), value(&parts.join("/"))));
+    key.name = Some(parts.join("/")).filter(|name| !name.is_empty());
+    for tag in events.scalars.keys() {
+        if names.metric(tag).is_none() && !names.is_named(tag) {
+            curves.left_out.insert(tag.clone());
+        }
     }
-    let started = folders.iter().filter_map(|(_, events)| events.started).fold(f64::INFINITY, f64::min);
-    let records = curves.run(RunKey { axes, seed: seed.unwrap_or(0) });
-    for (split, events) in folders {
-        for (tag, values) in events.scalars {
-            let role = match split {
-                None => names.tag(&tag),
-                // What stands beside it without a word for an epoch is of steps.
-                Some(Split::Train) => names.tag(&tag).or_else(|| names.tag(&format!("train/{tag}"))),
-                Some(split) => names.tag(&format!("{}/{tag}", split.name())),
-            };
-            let Some(role) = role else { continue };
-            for (step, (x, wall)) in values {
-                records.put(step, role.clone(), x, At { elapsed_ms: ((wall - started) * 1e3).max(0.0), ..At::default() });
+    let records = curves.run(key);
+    // Training and validation of a run begin together.
+    let started = *records.started.get_or_insert(events.started.unwrap_or(0.0));
+    for (tag, values) in events.scalars {
+        let Some(metric) = names.metric(&tag) else { continue };
+        let metric = split.map_or(metric, |split| metric.on(split));
+        for (step, (x, wall)) in values {
+            let elapsed_ms = Some((wall - started) * 1e3).filter(|ms| ms.is_finite()).map_or(0.0, |ms| ms.max(0.0));
+            if !records.put(step, metric, x, At { elapsed_ms, ..At::default() }) {
+                let what = format!(
+                    "the tag `{tag}` has another value at step {step} than one that means the same; --map '{tag}=ignore' leaves it out"
+                );
+                return Err(Error::Input(format!("{}: {}", place.display(), visible(&what))));
             }
         }
     }
+    Ok(())
 }
 
 /// Reads the events of a file.
@@ -176,7 +176,11 @@ fn of_summary(bytes: &[u8], step: u64, wall: f64, events: &mut Events) -> Result
         }
     }
     match (plugin, number) {
-        (Some((b"hparams", content)), _) if tag == "_hparams_/session_start_info" => hparams(content, &mut events.hparams),
+        (Some((name, content)), _) if name == b"hparams" => {
+            if tag == "_hparams_/session_start_info" {
+                hparams(content, &mut events.hparams);
+            }
+        }
         (Some((name, _)), _) if name != b"scalars" && !name.is_empty() => {}
         (_, Some(x)) => {
             events.scalars.entry(tag).or_default().insert(step, (x, wall));

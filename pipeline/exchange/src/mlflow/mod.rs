@@ -1,16 +1,17 @@
 //! An MLflow tracking store in SQLite, which MLflow's client and server open: studies are experiments, every step of every metric is there.
 //!
 //! A store that does not exist is made with the tables of MLflow 3.17 (`schema.sql`). One that does is added to, whatever version made it:
-//! only the tables that every version has are written. What an export wrote before is replaced, so exporting again changes nothing.
+//! only the tables that every version has are written. What an export wrote before is replaced, so exporting again changes nothing; what
+//! was set in MLflow since (tags, notes) stays.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde_json::Value;
 use spec::record::Outcome;
-use tracker::Reader;
-use tracker::dump::{Chosen, Datum, table};
+use tracker::dump::{Chosen, Datum, EVALS, MEASUREMENTS, POSITIONS, STEPS};
 use tracker::read::RunRecord;
+use tracker::{Reader, Temporary};
 
 use crate::error::Error;
 
@@ -20,28 +21,51 @@ const REVISION: &str = "dc11669786a5";
 /// Longest value of a parameter, and of a tag.
 const MAX_PARAMETER: usize = 6000;
 const MAX_TAG: usize = 5000;
+/// Of the table of metrics, whose index is in another order than the rows come in.
+const CACHE_KIB: i64 = 256 * 1024;
 
 /// Writes the runs; returns the number of values.
 pub(crate) fn export(reader: &Reader, chosen: &Chosen, target: &Path) -> Result<u64, Error> {
-    let failed = |e: &rusqlite::Error| Error::Store { path: target.to_owned(), why: why(e) };
     let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(Error::file(parent))?;
+    if target.is_dir() {
+        return Err(Error::NoStore(target.to_owned()));
+    }
+    if target.exists() {
+        return write(reader, chosen, target, target);
+    }
+    let temporary = Temporary::beside(target)?;
+    let values = write(reader, chosen, target, temporary.path())?;
+    if temporary.publish(target, false)? { Ok(values) } else { Err(Error::Exists(target.to_owned())) }
+}
+
+/// Writes the runs into the store `file`, which will have the name `target`. All or nothing: what fails leaves a store as it was.
+fn write(reader: &Reader, chosen: &Chosen, target: &Path, file: &Path) -> Result<u64, Error> {
+    let failed = |e: rusqlite::Error| match e.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => Error::NoStore(target.to_owned()),
+        _ => Error::Store { path: target.to_owned(), why: why(&e) },
+    };
     // A URI would be taken for one otherwise.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(target, flags).map_err(|e| failed(&e))?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|e| failed(&e))?;
-    // All or nothing: a store that is not wanted for something is as it was.
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(|e| failed(&e))?;
+    let mut connection =
+        Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
+    if file != target {
+        // One in the making is thrown away if it fails, and synced when it is done.
+        connection.pragma_update(None, "journal_mode", "MEMORY").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+    }
+    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
     prepare(&transaction, target)?;
     let mut store = Store { reader, target, transaction, values: 0 };
     for (study, runs) in &chosen.studies {
-        let experiment = store.experiment(study).map_err(|e| failed(&e))?;
+        let experiment = store.experiment(study).map_err(failed)?;
         for run in runs {
             store.run(experiment, study, run)?;
         }
     }
     let Store { transaction, values, .. } = store;
-    transaction.commit().map_err(|e| failed(&e))?;
+    transaction.commit().map_err(failed)?;
     Ok(values)
 }
 
@@ -71,7 +95,7 @@ fn prepare(store: &Transaction<'_>, target: &Path) -> Result<(), Error> {
     if ["alembic_version", "experiments", "runs", "metrics", "latest_metrics", "params", "tags"].into_iter().all(has) {
         return Ok(());
     }
-    Err(error("this is a database, and not an MLflow store; name another file".into()))
+    Err(Error::NoStore(target.to_owned()))
 }
 
 /// Where MLflow would put files of an experiment; we write none.
@@ -133,7 +157,8 @@ impl Store<'_> {
     /// The run with its parameters and tags.
     fn describe(&self, experiment: i64, study: &str, run: &RunRecord, uuid: &str, times: [Option<f64>; 2]) -> rusqlite::Result<()> {
         let store = &self.transaction;
-        for table in ["metrics", "latest_metrics", "params", "tags", "runs"] {
+        // Tags that somebody set in MLflow stay.
+        for table in ["metrics", "latest_metrics", "params"] {
             store.execute(&format!("DELETE FROM {table} WHERE run_uuid = ?"), [uuid])?;
         }
         let status = match run.outcome {
@@ -152,7 +177,9 @@ impl Store<'_> {
         store.execute(
             "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,
                                source_version, lifecycle_stage, artifact_uri, experiment_id)
-             VALUES (?, ?, 'LOCAL', 'pipeline', '', '', ?, ?, ?, ?, 'active', ?, ?)",
+             VALUES (?, ?, 'LOCAL', 'pipeline', '', '', ?, ?, ?, ?, 'active', ?, ?)
+             ON CONFLICT (run_uuid) DO UPDATE SET name = excluded.name, status = excluded.status, start_time = excluded.start_time,
+                 end_time = excluded.end_time, source_version = excluded.source_version, lifecycle_stage = 'active'",
             params![uuid, name, status, started, ended, cut(commit, 50), cut(&place, 200), experiment],
         )?;
         let config: serde_json::Map<String, Value> = serde_json::from_str(&run.config).unwrap_or_default();
@@ -162,6 +189,7 @@ impl Store<'_> {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             parameter.execute(params![cut(&key, 250), cut(&value, MAX_PARAMETER), uuid])?;
         }
+        let seed = run.seed.to_string();
         let tags = [
             ("mlflow.runName", name),
             ("mlflow.source.name", "pipeline"),
@@ -169,11 +197,14 @@ impl Store<'_> {
             ("mlflow.source.git.commit", commit),
             ("study", study),
             ("arm", &run.arm),
+            ("seed", &seed),
             ("run_id", &run.id),
+            ("device", run.device.as_deref().unwrap_or_default()),
+            ("version", run.version.as_deref().unwrap_or_default()),
             ("outcome", run.state()),
             ("error", run.error.as_deref().unwrap_or_default()),
         ];
-        let mut tag = store.prepare_cached("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)")?;
+        let mut tag = store.prepare_cached("INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES (?, ?, ?)")?;
         for (key, value) in tags.into_iter().filter(|(_, value)| !value.is_empty()) {
             tag.execute(params![key, cut(value, MAX_TAG), uuid])?;
         }
@@ -182,7 +213,6 @@ impl Store<'_> {
 
     /// Every value of every metric, and the last of each.
     fn metrics(&mut self, run: &RunRecord, uuid: &str, started: f64) -> Result<(), Error> {
-        let this = Chosen { studies: vec![(String::new(), vec![run.clone()])] };
         let (reader, path, mut values) = (self.reader, self.target.to_owned(), 0);
         let failed = |e: rusqlite::Error| Error::Store { path: path.clone(), why: why(&e) };
         let sql = "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, ?)";
@@ -195,25 +225,26 @@ impl Store<'_> {
             let at = milliseconds(started) + milliseconds(elapsed_ms / 1e3);
             insert.execute(params![key, value, at, uuid, step, x.is_nan()]).map(drop).map_err(failed)
         };
-        reader.rows(table("steps"), &this, |row| {
-            let [_, Datum::Integer(step), _, _, metrics @ .., Datum::Real(elapsed), _] = row else { return Ok(()) };
+        reader.records(&STEPS, run, |row| {
+            let [Datum::Integer(step), _, _, metrics @ .., Datum::Real(elapsed), _] = row else { return Ok(()) };
             ["loss", "accuracy", "lr", "grad_norm"].into_iter().zip(metrics).try_for_each(|(name, x)| put(name, x, *step, *elapsed))
         })?;
-        reader.rows(table("evals"), &this, |row| {
-            let [_, Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else {
+        reader.records(&EVALS, run, |row| {
+            let [Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else {
                 return Ok(());
             };
             let named = [("loss", loss), ("accuracy", accuracy), ("noise_scale", noise)];
             named.into_iter().try_for_each(|(name, x)| put(&format!("{split}_{name}"), x, *step, *elapsed))
         })?;
-        reader.rows(table("positions"), &this, |row| {
-            let [_, Datum::Integer(step), x, y] = row else { return Ok(()) };
+        reader.records(&POSITIONS, run, |row| {
+            let [Datum::Integer(step), x, y] = row else { return Ok(()) };
             put("position_x", x, *step, 0.0)?;
             put("position_y", y, *step, 0.0)
         })?;
-        reader.rows(table("measurements"), &this, |row| {
-            let [_, Datum::Text(name), value] = row else { return Ok(()) };
-            put(cut(name, 250), value, 0, 0.0)
+        reader.records(&MEASUREMENTS, run, |row| {
+            let [Datum::Text(name), value] = row else { return Ok(()) };
+            // A name of its own may be that of a curve.
+            put(cut(&format!("measurement/{name}"), 250), value, 0, 0.0)
         })?;
         // The last is that of the highest step, as MLflow has it.
         let latest = "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)

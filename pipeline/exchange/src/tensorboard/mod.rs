@@ -13,7 +13,7 @@ use std::path::Path;
 use serde_json::Value;
 use spec::record::Outcome;
 use tracker::Reader;
-use tracker::dump::{Chosen, Datum, table};
+use tracker::dump::{Chosen, Datum, EVALS, MEASUREMENTS, POSITIONS, STEPS};
 use tracker::read::RunRecord;
 
 use crate::error::Error;
@@ -64,25 +64,22 @@ fn write(reader: &Reader, study: &str, run: &RunRecord, place: &Path) -> Result<
         }
         event(&proto::event(wall, step).message(5, &summary))
     };
-    let this = Chosen { studies: vec![(study.to_owned(), vec![run.clone()])] };
-    reader.rows(table("steps"), &this, |row| {
-        let [_, Datum::Integer(step), _, _, metrics @ .., Datum::Real(elapsed), _] = row else { return Ok(()) };
+    reader.records(&STEPS, run, |row| {
+        let [Datum::Integer(step), _, _, metrics @ .., Datum::Real(elapsed), _] = row else { return Ok(()) };
         let names = ["loss", "accuracy", "lr", "grad_norm"].map(str::to_owned);
         scalars(started + elapsed / 1e3, *step, &names.into_iter().zip(metrics).collect::<Vec<_>>())
     })?;
-    reader.rows(table("evals"), &this, |row| {
-        let [_, Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else {
-            return Ok(());
-        };
+    reader.records(&EVALS, run, |row| {
+        let [Datum::Text(split), Datum::Integer(step), _, _, loss, accuracy, noise, Datum::Real(elapsed), _] = row else { return Ok(()) };
         let named = [("loss", loss), ("accuracy", accuracy), ("noise_scale", noise)];
         scalars(started + elapsed / 1e3, *step, &named.map(|(name, datum)| (format!("{split}/{name}"), datum)))
     })?;
-    reader.rows(table("positions"), &this, |row| {
-        let [_, Datum::Integer(step), x, y] = row else { return Ok(()) };
+    reader.records(&POSITIONS, run, |row| {
+        let [Datum::Integer(step), x, y] = row else { return Ok(()) };
         scalars(started, *step, &[("position/x".to_owned(), x), ("position/y".to_owned(), y)])
     })?;
-    reader.rows(table("measurements"), &this, |row| {
-        let [_, Datum::Text(name), value] = row else { return Ok(()) };
+    reader.records(&MEASUREMENTS, run, |row| {
+        let [Datum::Text(name), value] = row else { return Ok(()) };
         scalars(started, 0, &[(format!("measurement/{name}"), value)])
     })?;
     let end = session_end(run, ended.unwrap_or(started));

@@ -10,7 +10,7 @@ use crate::error::Error;
 const END: &str = ".new";
 
 /// A file in the making. Gone when it is dropped; when the process is killed, the next one that makes such a file removes it.
-pub(crate) struct Temporary {
+pub struct Temporary {
     path: PathBuf,
     /// Locked: tells it from one whose process was killed.
     held: File,
@@ -21,7 +21,7 @@ impl Temporary {
     ///
     /// # Errors
     /// When the folder can't be written.
-    pub(crate) fn beside(path: &Path) -> Result<Self, Error> {
+    pub fn beside(path: &Path) -> Result<Self, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         clear(path);
         loop {
@@ -42,12 +42,13 @@ impl Temporary {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is until it is published.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// To be written to.
-    pub(crate) fn file(&self) -> &File {
+    pub fn file(&self) -> &File {
         &self.held
     }
 
@@ -56,7 +57,7 @@ impl Temporary {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) fn publish(self, path: &Path, replace: bool) -> Result<bool, Error> {
+    pub fn publish(self, path: &Path, replace: bool) -> Result<bool, Error> {
         let failed = |e| Error::file(path, e);
         self.held.sync_all().map_err(failed)?;
         if replace {
