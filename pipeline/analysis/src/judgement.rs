@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 
 use spec::Split;
+use tracker::Reader;
+use tracker::read::{RunRecord, StudyRecord};
 
 use crate::diagnosis::{Condition, Curve, Diagnosis, Divergence, Thresholds, counts, diagnose, of_arm};
+use crate::error::Error;
 use crate::results::{ArmResult, State};
+use crate::steps::Steps;
 use crate::study_data::StudyData;
 
 /// The diagnosis of an arm.
@@ -33,6 +37,17 @@ pub struct Judgement {
 
 /// Epochs with a metric.
 type Course = Vec<(u64, f64)>;
+
+/// The diagnosis of one run of a study; `None` as in [`Judgement::runs`].
+///
+/// # Errors
+/// When the database can't be read.
+pub fn of_run(reader: &Reader, study: &StudyRecord, run: &RunRecord) -> Result<Option<Diagnosis>, Error> {
+    let runs = vec![run.clone()];
+    let (steps, evals) = (Steps::load(reader, &runs)?, reader.evals(&runs)?);
+    let data = StudyData { runs, steps, evals, ..StudyData::of_nothing(study) };
+    Ok(Judgement::of(&data, &[]).runs.remove(&run.id))
+}
 
 impl Judgement {
     #[must_use]

@@ -59,18 +59,23 @@ impl StudyData {
     pub fn load_without_steps(reader: &Reader, study: &StudyRecord) -> Result<Self, Error> {
         let runs = reader.runs(study)?;
         let (evals, measurements) = (reader.evals(&runs)?, reader.measurements(&runs)?);
-        Ok(StudyData {
+        Ok(StudyData { runs, evals, measurements, ..Self::of_nothing(study) })
+    }
+
+    /// A study of which nothing has been read yet.
+    pub(crate) fn of_nothing(study: &StudyRecord) -> Self {
+        StudyData {
             study: study.clone(),
-            runs,
+            runs: vec![],
             steps: Steps::default(),
             positions: PositionColumns::default(),
-            evals,
-            measurements,
+            evals: EvalColumns::default(),
+            measurements: vec![],
             pictures: vec![],
             confusions: vec![],
             twins: StepColumns::default(),
             samples: StepColumns::default(),
-        })
+        }
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) fn leave(connection: &Connection, sweep: i64) -> Result<(), Error> {
 }
 
 /// Whether a sweep is at work.
-fn is_live(connection: &Connection, sweep: i64) -> Result<bool, Error> {
+pub(crate) fn is_live(connection: &Connection, sweep: i64) -> Result<bool, Error> {
     let sql = format!("SELECT place, pid, process_started, ended_at IS NULL AND heartbeat > {SECONDS} - ? FROM sweep WHERE key = ?");
     let (process, beats) = connection.prepare_cached(&sql)?.query_row(params![EXPIRY_S, sweep], |r| {
         Ok((Process { place: r.get(0)?, pid: r.get(1)?, started: r.get(2)? }, r.get::<_, bool>(3)?))

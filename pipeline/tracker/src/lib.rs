@@ -8,6 +8,7 @@ mod checkpoint;
 mod copy;
 mod error;
 mod lease;
+pub mod live;
 mod merge;
 mod process;
 pub mod query;

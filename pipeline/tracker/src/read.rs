@@ -187,6 +187,10 @@ impl Reader {
         Reader::open(&self.path)
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
