@@ -72,18 +72,23 @@ impl StudyData {
 
     fn of_runs(reader: &Reader, study: &StudyRecord, runs: Vec<RunRecord>) -> Result<Self, Error> {
         let (evals, measurements) = (reader.evals(&runs)?, reader.measurements(&runs)?);
-        Ok(StudyData {
+        Ok(StudyData { runs, evals, measurements, ..Self::of_nothing(study) })
+    }
+
+    /// A study of which nothing has been read yet.
+    fn of_nothing(study: &StudyRecord) -> Self {
+        StudyData {
             study: study.clone(),
-            runs,
+            runs: vec![],
             steps: Steps::default(),
             positions: PositionColumns::default(),
-            evals,
-            measurements,
+            evals: EvalColumns::default(),
+            measurements: vec![],
             pictures: vec![],
             confusions: vec![],
             twins: StepColumns::default(),
             samples: StepColumns::default(),
-        })
+        }
     }
 }
 

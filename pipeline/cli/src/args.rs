@@ -1,5 +1,7 @@
 //! The command line. Doc comments here are the help texts.
 
+mod selection;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -9,6 +11,8 @@ use spec::{Filter, Metric, Split};
 
 use crate::error::Expected;
 use crate::grids;
+
+pub use selection::{Grids, Selection};
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
 #[derive(Debug, Parser)]
@@ -36,12 +40,8 @@ pub enum Command {
     Plan(Plan),
     /// Train every run that has no result yet, then write the reports
     Sweep(Sweep),
-    /// Count the runs of every study by outcome
-    Status {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Count the runs of every study by outcome; --watch shows how training goes
+    Status(Status),
     /// Write reports: tables (Markdown, CSV) and figures (SVG) for every study
     Report(Report),
     /// Ask the database: any reading SQL; its tables and views are in docs/querying.md
@@ -53,16 +53,17 @@ pub enum Command {
         /// Databases to merge; they stay as they are
         #[arg(value_name = "DB", required = true)]
         sources: Vec<PathBuf>,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Take results from elsewhere, a CSV file or a folder of TensorBoard's, into a study beside the others
     Import(Import),
     /// Show studies, runs and curves in a browser, while they train
     Serve(Serve),
-    /// Show one run: configuration, outcome, learning curve
-    Show {
-        /// The run's id, or enough of its beginning
-        run: String,
-    },
+    /// Show a run: configuration, outcome, diagnosis, learning curves; or compare the curves of several
+    Show(Show),
     /// Train a finished run again and compare everything with what was logged
     Reproduce(Reproduce),
     /// List, download and look at datasets
@@ -77,114 +78,17 @@ pub enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "json")]
         format: SchemaFormat,
     },
-}
-
-/// Which runs a command is about.
-#[derive(Debug, clap::Args)]
-pub struct Selection {
-    /// Grid files [default: every experiments/*.toml]
-    #[arg(value_name = "GRID")]
-    pub grids: Vec<PathBuf>,
-
-    /// Only runs that match, such as 'optimizer=adam and (lr<0.1 or seed=0)'; see docs/filter.md
-    #[arg(long, value_name = "EXPR")]
-    pub filter: Option<Filter>,
-
-    /// Only the I-th of N parts, such as 1/4; every run that --filter leaves is in one of them
-    #[arg(long, value_name = "I/N")]
-    pub shard: Option<Shard>,
-
-    /// Run failed runs again
-    #[arg(long)]
-    pub retry_failed: bool,
-
-    /// Run everything again, also what has a result; the old result is removed when its run starts
-    #[arg(long)]
-    pub force: bool,
-
-    /// Refuse a grid with more runs than this
-    #[arg(long, value_name = "N", default_value_t = spec::Limits::default().max_runs, value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_runs: u64,
-
-    /// Look for datasets here first
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-
-    /// auto, cpu, cuda (all GPUs), cuda:N or metal; auto is the GPUs of a binary built for them, else the CPU
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: DeviceChoice,
-
-    /// Runs at the same time, on each GPU if there are any [default: the number of cores, divided by --threads; 1 on a GPU]
-    #[arg(short, long, value_name = "N")]
-    pub jobs: Option<std::num::NonZeroUsize>,
-
-    /// Threads per run [default: cores are shared evenly between the runs that are left]; results don't depend on it
-    #[arg(long, value_name = "N")]
-    pub threads: Option<std::num::NonZeroUsize>,
-
-    /// Memory for all running runs together, such as 6GiB; a run that needs more is refused [default: 90 % of what is free]
-    #[arg(long, value_name = "SIZE")]
-    pub max_memory: Option<Size>,
-}
-
-/// One of so many parts of the runs, written `1/4`, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shard {
-    index: u64,
-    count: u64,
-}
-
-impl Shard {
-    /// Whether a run is in it: by its id, so that it does not depend on what else there is to run.
-    pub fn holds(self, id: &str) -> bool {
-        // An id is 16 hexadecimal digits.
-        u64::from_str_radix(id, 16).unwrap_or(0) % self.count == self.index - 1
-    }
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        let error = || "expected a shard and how many there are, from 1/N to N/N, such as 1/4".to_owned();
-        let (index, count) = s.split_once('/').ok_or_else(error)?;
-        let number = |text: &str| text.parse::<u64>().map_err(|_| error());
-        let (index, count) = (number(index)?, number(count)?);
-        if (1..=count).contains(&index) { Ok(Shard { index, count }) } else { Err(error()) }
-    }
-}
-
-impl std::fmt::Display for Shard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.index, self.count)
-    }
-}
-
-/// A number of bytes, written `512MiB`, `6GiB` or `1.5GB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-impl std::str::FromStr for Size {
-    type Err = String;
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size; what is beyond 2^64 is as good as 2^64")]
-    fn from_str(s: &str) -> Result<Self, String> {
-        let error = || "expected a number and a unit, such as 512MiB, 6GiB or 1.5GB".to_owned();
-        let (number, unit) = s.split_at(s.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(error)?);
-        let unit = match unit.to_ascii_lowercase().as_str() {
-            "kb" => 1e3,
-            "mb" => 1e6,
-            "gb" => 1e9,
-            "tb" => 1e12,
-            "k" | "kib" => 1024f64,
-            "m" | "mib" => 1024f64.powi(2),
-            "g" | "gib" => 1024f64.powi(3),
-            "t" | "tib" => 1024f64.powi(4),
-            _ => return Err(error()),
-        };
-        let number: f64 = number.trim().parse().map_err(|_| error())?;
-        if number > 0.0 && number.is_finite() { Ok(Size((number * unit) as u64)) } else { Err(error()) }
-    }
+    /// Print the completion script of a shell: `source <(pipeline completions bash)`
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write the completion scripts and the man pages into a folder, for packages
+    Assets {
+        /// Gets the folders completions/ and man/man1/
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -193,6 +97,53 @@ pub struct Plan {
     pub selection: Selection,
 
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print the grid file that the overrides make, to be saved or read; plan nothing
+    #[arg(long, conflicts_with = "json")]
+    pub print_grid: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// Only runs that match, such as 'study=optimizers and outcome=failed'; see docs/filter.md
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<Filter>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show progress, and the runs in training with their loss, until q or Ctrl-C; without a terminal, print the counts again and again
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+
+    /// How often --watch looks, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = interval, requires = "watch")]
+    pub interval: f64,
+}
+
+/// Not so often that looking is a load.
+fn interval(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| (0.1..=3600.0).contains(x)).ok_or_else(|| "must be from 0.1 to 3600 seconds".to_owned())
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// Ids of runs, or enough of their beginnings; the curves of several are drawn into one picture
+    #[arg(value_name = "RUN", required_unless_present = "filter")]
+    pub runs: Vec<String>,
+
+    /// Runs that match, such as 'study=momentum seed=0'; see docs/filter.md
+    #[arg(long, value_name = "EXPR", conflicts_with = "runs")]
+    pub filter: Option<Filter>,
+
+    /// Columns of the curves [default: those of the terminal, else 80]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(40..=500))]
+    pub width: Option<u16>,
+
+    /// Print JSON, with every step
     #[arg(long)]
     pub json: bool,
 }
@@ -221,6 +172,10 @@ pub struct Sweep {
     /// Write no reports at the end
     #[arg(long)]
     pub no_report: bool,
+
+    /// Print a line of JSON on stdout for every run that ends
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -244,6 +199,10 @@ pub struct Report {
     /// Print the query and the runs behind a table or figure (learning_rate/arms), or behind all of a study; write nothing
     #[arg(long, value_name = "STUDY[/NAME]", conflicts_with_all = ["studies", "check"])]
     pub trace: Option<String>,
+
+    /// Print JSON: the studies with their best arms, or what is stale, or what was traced
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -255,6 +214,10 @@ pub struct Query {
     /// How to print the answer
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: Format,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
 
     /// Stop a statement that takes longer; 0 lets it take any time
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -282,6 +245,10 @@ pub struct Export {
     /// Replace an earlier export
     #[arg(long)]
     pub force: bool,
+
+    /// Print JSON: what was written
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -367,6 +334,10 @@ pub struct Import {
     /// What a column or tag means, such as val_acc=validation_accuracy or note=ignore; the usual names are known
     #[arg(long = "map", value_name = "THEIRS=OURS", value_parser = pair)]
     pub names: Vec<(String, String)>,
+
+    /// Print JSON: what came of it
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A name that can be a folder's.
@@ -506,6 +477,10 @@ pub struct Summary {
     /// How to print it
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: SummaryFormat,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -649,37 +624,4 @@ pub enum Color {
     Auto,
     Always,
     Never,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes() {
-        let parse = |s: &str| s.parse::<Size>().map(|s| s.0).ok();
-        assert_eq!(
-            ["512MiB", "6GiB", "1.5GB", "2g", "1k"].map(parse),
-            [536_870_912, 6_442_450_944, 1_500_000_000, 2_147_483_648, 1024].map(Some)
-        );
-        assert_eq!(["", "6", "GiB", "-1GiB", "infGiB", "6 parsecs"].map(parse), [None; 6]);
-    }
-
-    #[test]
-    fn shards_partition_the_runs() {
-        for wrong in ["", "x", "1", "0/4", "5/4", "1/0", "0/0", "-1/4", "1/4/4", "1 / 4", "1/99999999999999999999"] {
-            assert!(wrong.parse::<Shard>().is_err_and(|e| e.contains("such as 1/4")), "{wrong}");
-        }
-        let ids: Vec<String> = (0..1000).map(|i: u32| spec::fingerprint(&i.to_le_bytes())).collect();
-        for count in [1, 2, 3, 7, 64] {
-            let shards: Vec<Shard> = (1..=count).map(|i| format!("{i}/{count}").parse().unwrap()).collect();
-            for id in &ids {
-                assert_eq!(shards.iter().filter(|shard| shard.holds(id)).count(), 1, "{id}");
-            }
-            let sizes = shards.iter().map(|shard| ids.iter().filter(|id| shard.holds(id)).count());
-            let fair = 1000 / count;
-            assert!(sizes.clone().all(|size| size > fair / 4 && size < 3 * fair), "{:?}", sizes.collect::<Vec<_>>());
-        }
-        assert!("2/2".parse::<Shard>().unwrap().holds("8000000000000001"));
-    }
 }

@@ -1,6 +1,5 @@
-//! The commands that train nothing: plan, status, report, query, merge, show, schema.
+//! Commands that train nothing: plan, report, query, merge, schema.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,10 +9,8 @@ use anyhow::{Context, Result};
 use comfy_table::presets;
 use engine::Catalog;
 use serde_json::json;
-use spec::record::Outcome;
 use tracker::Reader;
 use tracker::query::{Answer, Cell, Limits};
-use tracker::read::{RunRecord, StepColumns};
 
 use crate::args::{Format, Plan, Query, Report, SchemaFormat};
 use crate::error::Expected;
@@ -22,6 +19,13 @@ use crate::plan::{Action, Planned};
 use crate::png::Renderer;
 
 pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
+    if args.print_grid {
+        let made = crate::grids::all_overridden(&args.selection.grids()?)?;
+        for (i, grid) in made.iter().enumerate() {
+            write!(std::io::stdout(), "{}{}", if i > 0 { "\n" } else { "" }, visible(&grid.text))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let planned = Planned::new(db, &args.selection)?;
     planned.skipped.iter().for_each(|line| output::tell(line));
     let text = |s: &str| Cell::Text(s.to_owned());
@@ -73,58 +77,16 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn status(db: &Path, as_json: bool) -> Result<ExitCode> {
-    let reader = Reader::open(db)?;
-    let in_training = reader.in_training()?;
-    let mut rows = vec![];
-    let mut objects = vec![];
-    for study in reader.studies()? {
-        let runs = reader.runs(&study)?;
-        let mut counts = state_counts(&runs);
-        let now = runs.iter().filter(|r| in_training.contains(&r.id)).count();
-        if now > 0 {
-            // A run that goes on is still what it was until its first record is written.
-            for run in runs.iter().filter(|r| in_training.contains(&r.id)) {
-                counts.entry(run.state()).and_modify(|n| *n -= 1);
-            }
-            counts.insert("training", i64::try_from(now).unwrap_or(i64::MAX));
-        }
-        let get = |state: &str| counts.get(state).copied().unwrap_or(0);
-        let failed: Vec<_> = runs
-            .iter()
-            .filter(|r| r.outcome == Some(Outcome::Failed))
-            .map(|r| json!({ "run_id": r.id, "arm": r.arm, "seed": r.seed, "error": r.error }))
-            .collect();
-        objects.push(json!({ "study": study.name, "runs": runs.len(), "states": counts, "failed": failed }));
-        let mut row = vec![Cell::Text(study.name)];
-        row.extend(STATES.iter().map(|s| Cell::Integer(get(s))));
-        rows.push(row);
-    }
-    let mut out = std::io::stdout().lock();
-    if as_json {
-        writeln!(out, "{}", inert(&format!("{:#}", json!(objects))))?;
-    } else {
-        let columns = std::iter::once("study").chain(STATES).map(str::to_owned).collect();
-        writeln!(out, "{}", output::table(&Answer { columns, rows }, presets::NOTHING))?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What a run can be, see [`RunRecord::state`]; `training` while a sweep is at it.
-const STATES: [&str; 8] = ["completed", "diverged", "stopped_early", "failed", "interrupted", "unfinished", "training", "pending"];
-
-fn state_counts(runs: &[RunRecord]) -> BTreeMap<&'static str, i64> {
-    let mut counts = BTreeMap::new();
-    for run in runs {
-        *counts.entry(run.state()).or_insert(0) += 1;
-    }
-    counts
-}
-
 pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
     if let Some(what) = &args.trace {
+        let traces = analysis::trace(&Reader::open(db)?, what)?;
+        if args.json {
+            let all: Vec<_> = traces.iter().map(|t| json!({ "name": t.name, "query": t.query, "runs": t.runs })).collect();
+            output::json(&json!(all))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut out = std::io::stdout().lock();
-        for trace in analysis::trace(&Reader::open(db)?, what)? {
+        for trace in traces {
             let runs = count_of(trace.runs.len(), "run");
             let text = format!("{}\n{}\n{runs}: {}\n", trace.name, trace.query, trace.runs.join(" "));
             writeln!(out, "{}", visible(&text))?;
@@ -134,6 +96,9 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
     let reader = Reader::open(db)?;
     if args.check {
         let stale = analysis::build(&reader, &args.studies)?.stale(&args.out)?;
+        if args.json {
+            output::json(&json!({ "stale": stale }))?;
+        }
         if !stale.is_empty() {
             let list = stale.join("\n  ");
             return Err(Expected::Stale(format!(
@@ -153,10 +118,25 @@ pub fn report(db: &Path, quiet: bool, args: &Report) -> Result<ExitCode> {
             }
         }
     }
+    if args.json {
+        let studies = reports.studies.iter().filter(|s| args.studies.is_empty() || args.studies.contains(&s.name));
+        let studies: Vec<_> = studies.map(|s| study_object(s, &args.out)).collect();
+        output::json(&json!({ "studies": studies, "written": reports.files.keys().collect::<Vec<_>>() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for study in reports.studies.iter().filter(|s| !quiet && (args.studies.is_empty() || args.studies.contains(&s.name))) {
         output::tell(&summary_line(study, &args.out));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn study_object(study: &analysis::StudySummary, out: &Path) -> serde_json::Value {
+    let best =
+        study.best.as_ref().map(|b| json!({ "arm": b.arm, "metric": b.metric.name(), "median": output::number(b.median), "seeds": b.n }));
+    let runs: serde_json::Map<String, serde_json::Value> =
+        study.runs_by_outcome.iter().map(|(state, n)| ((*state).to_owned(), (*n).into())).collect();
+    json!({ "study": study.name, "question": study.question, "runs": runs, "best": best,
+        "report": out.join(&study.report_path).display().to_string() })
 }
 
 /// `1 run`, `2 runs`.
@@ -184,105 +164,25 @@ pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
     }
     let reader = Reader::open(db)?;
     let time = (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into()));
-    if matches!(args.format, Format::Csv) {
+    let format = if args.json { Format::Json } else { args.format };
+    if matches!(format, Format::Csv) {
         output::csv(|take| reader.each(&sql, time, take))?;
     } else {
-        output::print(&reader.query_within(&sql, Limits { time, ..Limits::default() })?, args.format)?;
+        output::print(&reader.query_within(&sql, Limits { time, ..Limits::default() })?, format)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The run whose id begins with `id`, once for each study that it is of, with the study's name; at least one.
-pub fn find_run(reader: &Reader, id: &str) -> Result<Vec<(String, RunRecord)>> {
-    let mut found: Vec<(String, RunRecord)> = vec![];
-    for study in reader.studies()? {
-        for run in reader.runs(&study)?.into_iter().filter(|r| r.id.starts_with(id)) {
-            found.push((study.name.clone(), run));
-        }
-    }
-    let Some((_, run)) = found.first() else {
-        return Err(Expected::Usage(format!(
-            "no run of a study in the database has an id that begins with `{id}`; `pipeline plan` lists them"
-        ))
-        .into());
-    };
-    if let Some((_, other)) = found.iter().find(|(_, r)| r.id != run.id) {
-        return Err(Expected::Usage(format!("`{id}` begins the ids of several runs, such as {} and {}", run.id, other.id)).into());
-    }
-    Ok(found)
-}
-
-pub fn show(db: &Path, id: &str) -> Result<ExitCode> {
-    let reader = Reader::open(db)?;
-    let found = find_run(&reader, id)?;
-    let run = found[0].1.clone();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "run {}, seed {}", visible(&run.id), run.seed)?;
-    for (study, r) in &found {
-        writeln!(out, "study {}: {}", visible(study), visible(&r.arm))?;
-    }
-    let state = run.state();
-    let planned = run.planned_steps.map_or(String::new(), |n| format!(" of {n}"));
-    let runs = [run];
-    let steps = reader.steps(&runs)?;
-    let [run] = runs;
-    // The count of steps is written when a run ends; until then the log knows better.
-    let done = run.steps.max(steps.step.last().copied().unwrap_or(0));
-    writeln!(out, "{state} after {done}{planned} steps{}", run.error.as_ref().map_or(String::new(), |e| format!(": {}", visible(e))))?;
-    let attempts = reader.attempts(&run.id)?;
-    // One that went through says nothing new.
-    for a in attempts.iter().filter(|_| attempts.len() > 1) {
-        let from = if a.after_step > 0 { format!(" from step {}", a.after_step) } else { String::new() };
-        let (outcome, error) =
-            (a.outcome.as_deref().unwrap_or("under way"), a.error.as_ref().map_or(String::new(), |e| format!(": {}", visible(e))));
-        let host = a.host.as_deref().unwrap_or("unknown host");
-        writeln!(out, "attempt {}{from}, {} on {}: {outcome}{error}", a.number, a.started_at, visible(host))?;
-    }
-    let config: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.config).unwrap_or_default();
-    writeln!(out)?;
-    for (key, value) in &config {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        writeln!(out, "  {:<22} {}", visible(key), visible(&value))?;
-    }
-    if !steps.step.is_empty() {
-        writeln!(
-            out,
-            "\ntraining loss per step, first {:.4}, last {:.4}\n  {}",
-            steps.loss[0],
-            steps.loss[steps.loss.len() - 1],
-            sparkline(&steps)
-        )?;
-    }
-    let evals = reader.evals(&[run])?;
-    let rows = (0..evals.step.len()).map(|i| {
-        let integer = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-        vec![
-            Cell::Text(evals.split[i].name().into()),
-            integer(evals.epoch[i]),
-            integer(evals.step[i]),
-            Cell::Real(evals.loss[i]),
-            Cell::Real(evals.accuracy[i]),
-        ]
-    });
-    let columns = ["split", "epoch", "step", "loss", "accuracy"].map(str::to_owned).to_vec();
-    writeln!(out, "\n{}", output::table(&Answer { columns, rows: rows.collect() }, presets::NOTHING))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The loss on a logarithmic scale in at most 60 characters, each the mean of its steps; `✕` where it is not finite.
-fn sparkline(steps: &StepColumns) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let size = steps.loss.len().div_ceil(60);
-    let means: Vec<f64> = steps.loss.chunks(size).map(|c| (c.iter().sum::<f64>() / c.len() as f64 + 1e-12).ln()).collect();
-    let finite = || means.iter().copied().filter(|m| m.is_finite());
-    let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list of eight")]
-    let bar = |m: &f64| if m.is_finite() { BARS[((m - low) / (high - low).max(1e-12) * 7.0).round() as usize] } else { '✕' };
-    means.iter().map(bar).collect()
-}
-
-pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf]) -> Result<ExitCode> {
+pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf], as_json: bool) -> Result<ExitCode> {
     let merged = tracker::merge(sources, db)?;
+    if as_json {
+        let object = |(source, m): (&PathBuf, &tracker::Merged)| {
+            json!({ "source": source.display().to_string(), "new": m.new, "better": m.better, "known": m.known,
+                "different_studies": m.different_studies })
+        };
+        output::json(&json!(sources.iter().zip(&merged).map(object).collect::<Vec<_>>()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for (source, merged) in sources.iter().zip(merged).filter(|_| !quiet) {
         let source = source.display();
         output::tell(&format!("{source}: {} new, {} better, {} there already", count_of(merged.new, "run"), merged.better, merged.known));

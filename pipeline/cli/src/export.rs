@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use exchange::Format;
+use serde_json::json;
 use tracker::Reader;
 
 use crate::args::{Export, ExportFormat};
 use crate::commands::count_of;
 use crate::error::Expected;
-use crate::output::{bytes, tell};
+use crate::output::{self, bytes, tell};
 
 pub fn export(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
     let format = match args.to {
@@ -31,7 +32,10 @@ pub fn export(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
         return Err(Expected::NothingSelected("no run in the database matches".into()).into());
     }
     let exported = exchange::export(&reader, &chosen, format, &args.target, args.force)?;
-    if !quiet {
+    if args.json {
+        let target = args.target.display().to_string();
+        output::json(&json!({ "target": target, "runs": exported.runs, "rows": exported.rows }))?;
+    } else if !quiet {
         let what = if matches!(format, Format::TensorBoard | Format::Mlflow) { "value" } else { "row" };
         tell(&format!("{}: {}, {}", args.target.display(), count_of(exported.runs, "run"), count_of(exported.rows, what)));
     }
@@ -43,7 +47,10 @@ fn copy(db: &Path, quiet: bool, args: &Export) -> Result<ExitCode> {
         return Err(Expected::Usage("a copy has everything: --study and --filter go with the other formats".into()).into());
     }
     let copied = tracker::copy(db, &args.target, args.force)?;
-    if !quiet {
+    if args.json {
+        let target = args.target.display().to_string();
+        output::json(&json!({ "target": target, "runs": copied.runs, "rows": copied.rows, "bytes": copied.bytes }))?;
+    } else if !quiet {
         let (runs, rows) = (count_of(copied.runs, "run"), count_of(copied.rows, "row"));
         tell(&format!("{}: {runs}, {rows}, {}", args.target.display(), bytes(copied.bytes)));
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use spec::record::{Confusion, Eval, Facts, Measurement, Picture, Position, Sink, SinkError, Step};
 use spec::{Arm, Config, Limits, RunSpec, Value};
 
-use crate::args::FindLr;
+use crate::args::{FindLr, Grids};
 use crate::error::Expected;
 use crate::grids::{self, Loaded};
 use crate::output::tell;
@@ -23,7 +23,7 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     }
     let catalog = args.on.catalog()?;
     let device = args.on.device()?;
-    let Loaded { studies, .. } = grids::load(std::slice::from_ref(&args.grid), &catalog, Limits::default())?;
+    let Loaded { studies, .. } = grids::load(&Grids { files: vec![args.grid.clone()], ..Grids::default() }, &catalog, Limits::default())?;
     let study = studies.first().context("a grid file is a study")?;
     let arm = match &args.arm {
         None => &study.arms[0],

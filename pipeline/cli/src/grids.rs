@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use engine::Catalog;
-use spec::grid::{Catalog as _, NoDataset};
+use spec::diagnostic::Source;
+use spec::grid::{Catalog as _, NoDataset, Overridden};
 use spec::model::Library;
 use spec::{Config, Limits, Study, Vocabulary};
 
+use crate::args::Grids;
 use crate::error::Expected;
 
 /// Studies, and why others were left out.
@@ -18,15 +20,22 @@ pub struct Loaded {
     pub skipped: Vec<String>,
 }
 
-/// Reads the given grid files, or every `experiments/*.toml` whose data is here.
-pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Result<Loaded> {
+/// What an override-only sweep is called, and where its models are looked for.
+const QUICK: &str = "experiments/quick";
+
+/// Reads the given grid files, or every `experiments/*.toml` whose data is here; with overrides, what they make of the files, or of
+/// nothing but defaults.
+pub fn load(grids: &Grids<'_>, catalog: &Catalog, limits: Limits) -> anyhow::Result<Loaded> {
     let found;
-    let all = paths.is_empty();
-    let paths = if paths.is_empty() {
+    let all = grids.files.is_empty() && grids.overrides.is_empty();
+    let quick = [PathBuf::from(QUICK)];
+    let paths = if all {
         found = in_folder(Path::new("experiments"))?;
         &found[..]
+    } else if grids.files.is_empty() {
+        &quick[..]
     } else {
-        paths
+        &grids.files[..]
     };
     let mut studies: Vec<Study> = vec![];
     let mut skipped = vec![];
@@ -39,7 +48,6 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
             let (a, b) = (paths[other].display(), path.display());
             return Err(Expected::Usage(format!("{a} and {b} would both be the study `{name}`; rename one")).into());
         }
-        let text = read(path)?;
         let folder = path.with_file_name("models");
         let here = match folders.entry(folder) {
             Entry::Occupied(known) => known.into_mut(),
@@ -48,7 +56,12 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
                 new.insert(WithModels { catalog, vocabulary })
             }
         };
-        match Study::parse(&name, &path.display().to_string(), &text, here, limits) {
+        let parsed = if grids.overrides.is_empty() {
+            Study::parse(&name, &path.display().to_string(), &read(path)?, here, limits)
+        } else {
+            overridden(path, grids)?.study(here, limits)
+        };
+        match parsed {
             Ok(study) => studies.push(study),
             Err(e) if all && e.is_missing_data => skipped.push(skipped_for(&name, &e.message)),
             Err(e) => return Err(e.into()),
@@ -58,6 +71,37 @@ pub fn load(paths: &[PathBuf], catalog: &Catalog, limits: Limits) -> anyhow::Res
         return Err(Expected::NothingSelected(format!("no study has its data here\n{}", skipped.join("\n"))).into());
     }
     Ok(Loaded { studies, skipped })
+}
+
+/// The grid file that overrides make of one, or of defaults.
+///
+/// # Errors
+/// When the file can't be read or the overrides don't fit together, or their study would take the place of a file's.
+pub fn overridden(path: &Path, grids: &Grids<'_>) -> anyhow::Result<Overridden> {
+    let is_quick = grids.files.is_empty();
+    let text = if is_quick { String::new() } else { read(path)? };
+    let file = path.display().to_string();
+    let source = (!is_quick).then_some(Source { file: &file, text: &text });
+    if let Some(name) = grids.name {
+        let taken = path.with_file_name(format!("{name}.toml"));
+        if taken.is_file() {
+            let what =
+                format!("--name {name}: this is the study of {}, which overrides leave as it is; take another name", taken.display());
+            return Err(Expected::Usage(what).into());
+        }
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(Overridden::new(source, &stem, &grids.overrides, grids.name)?)
+}
+
+/// The grid files that overrides make, one for each of the files that are named.
+pub fn all_overridden(grids: &Grids<'_>) -> anyhow::Result<Vec<Overridden>> {
+    if grids.overrides.is_empty() {
+        return Err(Expected::Usage("--print-grid prints the grid that overrides such as lr=0.1,0.01 make; give some".into()).into());
+    }
+    let quick = [PathBuf::from(QUICK)];
+    let files = if grids.files.is_empty() { &quick[..] } else { &grids.files[..] };
+    files.iter().map(|file| overridden(file, grids)).collect()
 }
 
 /// One line is enough for what is not an error.

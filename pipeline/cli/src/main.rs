@@ -1,6 +1,8 @@
 //! `pipeline`: parses the command line, calls the command, turns its result into an exit code.
 
 mod args;
+mod assets;
+mod chart;
 mod commands;
 mod data;
 mod environment;
@@ -13,8 +15,11 @@ mod output;
 mod plan;
 mod png;
 mod reproduce;
+mod runs;
 mod serve;
+mod show;
 mod signals;
+mod status;
 mod summary;
 mod sweep;
 
@@ -46,18 +51,20 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Plan(plan) => commands::plan(&args.db, plan),
         Command::Sweep(sweep) => sweep::run(&args.db, args.quiet, sweep),
-        Command::Status { json } => commands::status(&args.db, *json),
+        Command::Status(of) => status::status(&args.db, of),
         Command::Report(report) => commands::report(&args.db, args.quiet, report),
         Command::Query(query) => commands::query(&args.db, query),
         Command::Export(export) => export::export(&args.db, args.quiet, export),
         Command::Import(import) => import::import(&args.db, args.quiet, import),
-        Command::Merge { sources } => commands::merge(&args.db, args.quiet, sources),
+        Command::Merge { sources, json } => commands::merge(&args.db, args.quiet, sources, *json),
         Command::Serve(serve) => serve::serve(&args.db, serve),
-        Command::Show { run } => commands::show(&args.db, run),
+        Command::Show(of) => show::show(&args.db, of),
         Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),
         Command::Data(data) => data::data(args.quiet, data),
         Command::Summary(of) => summary::summary(of),
         Command::FindLr(find) => find_lr::find_lr(args.quiet, find),
         Command::Schema { format } => commands::schema(*format),
+        Command::Completions { shell } => assets::completions(*shell),
+        Command::Assets { out } => assets::assets(args.quiet, out),
     }
 }

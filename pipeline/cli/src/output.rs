@@ -11,16 +11,28 @@ use tracker::query::{Answer, Cell, Part};
 use crate::args::{Color, Format};
 
 static COLOR: AtomicBool = AtomicBool::new(false);
+static COLOR_DATA: AtomicBool = AtomicBool::new(false);
 
-/// Decides once whether messages on stderr are colored.
+/// Decides once whether messages on stderr, and curves on stdout, are colored.
 pub fn set_color(color: Color) {
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    let on = match color {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+    let on = |is_terminal: bool| match color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => !no_color && std::io::stderr().is_terminal(),
+        Color::Auto => !no_color && is_terminal,
     };
-    COLOR.store(on, Ordering::Relaxed);
+    COLOR.store(on(std::io::stderr().is_terminal()), Ordering::Relaxed);
+    COLOR_DATA.store(on(std::io::stdout().is_terminal()), Ordering::Relaxed);
+}
+
+/// Whether messages on stderr are colored.
+pub fn colors_messages() -> bool {
+    COLOR.load(Ordering::Relaxed)
+}
+
+/// Whether curves on stdout are colored.
+pub fn colors_data() -> bool {
+    COLOR_DATA.load(Ordering::Relaxed)
 }
 
 /// A line on stderr. A reader that has gone, or a full disk behind it, is no reason to lose results.
@@ -37,6 +49,16 @@ pub fn complain(line: &str) {
 pub fn error_line(line: &str) -> String {
     let word = if COLOR.load(Ordering::Relaxed) { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
     format!("{word} {}", visible(line))
+}
+
+/// Writes JSON to stdout, to be read by programs and people.
+pub fn json(value: &serde_json::Value) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", inert(&format!("{value:#}")))?)
+}
+
+/// JSON has no infinity and no NaN: they become text, so that they differ from null.
+pub fn number(x: f64) -> serde_json::Value {
+    if x.is_finite() { x.into() } else { x.to_string().into() }
 }
 
 /// Writes an answer to stdout.

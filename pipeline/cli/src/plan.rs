@@ -16,6 +16,7 @@ use crate::args::Selection;
 use crate::error::Expected;
 use crate::grids::{self, Loaded};
 use crate::output::bytes;
+use crate::runs::check_keys;
 use crate::sweep::resources;
 
 /// A selection of runs, checked.
@@ -82,7 +83,7 @@ impl Planned {
         let catalog = Catalog::new(selection.data_dir.clone());
         let devices = selection.device.open_all().map_err(|e| Expected::Usage(e.to_string()))?;
         let device = &devices[0];
-        let Loaded { studies, skipped } = grids::load(&selection.grids, &catalog, Limits { max_runs: selection.max_runs })?;
+        let Loaded { studies, skipped } = grids::load(&selection.grids()?, &catalog, Limits { max_runs: selection.max_runs })?;
         check_filter(selection, &studies)?;
 
         let mut items = vec![];
@@ -214,11 +215,7 @@ pub fn check_network(arm: &Arm, dataset: Option<&Dataset>) -> Result<(), engine:
 fn check_filter(selection: &Selection, studies: &[Study]) -> Result<()> {
     let keys: BTreeSet<&str> = studies.iter().flat_map(|s| &s.arms).flat_map(|a| a.config.iter().map(|(k, _)| k)).collect();
     let keys: Vec<&str> = keys.into_iter().chain(["study", "arm", "run", "seed"]).collect();
-    if let Some(unknown) = selection.filter.iter().flat_map(|f| f.keys()).find(|key| !keys.contains(key)) {
-        let hint = spec::vocabulary::suggest_key(unknown, keys.iter().copied()).map_or(String::new(), |s| format!("; did you mean `{s}`?"));
-        return Err(Expected::Usage(format!("--filter: no run has a key `{unknown}`{hint}")).into());
-    }
-    Ok(())
+    Ok(selection.filter.as_ref().map_or(Ok(()), |filter| check_keys(filter, &keys))?)
 }
 
 /// Why a run is trained or not, and under which conditions.
@@ -286,7 +283,8 @@ mod tests {
     #[test]
     fn every_state_has_its_reason() {
         let selection = |retry_failed, force| Selection {
-            grids: vec![],
+            words: vec![],
+            name: None,
             filter: None,
             shard: None,
             retry_failed,

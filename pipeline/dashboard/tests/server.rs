@@ -261,7 +261,7 @@ fn what_has_not_changed_is_not_sent_again_and_what_grows_is() {
     let study = study();
     let tracker = Tracker::open(&db, std::slice::from_ref(&study), Environment::default()).unwrap();
     let mut sink = tracker.start(&study.arms[2].run(0)).unwrap();
-    let mut seen = 0;
+    let mut seen = 0.0;
     for round in 1..=3u64 {
         for step in (round - 1) * 500 + 1..=round * 500 {
             sink.step(&Step {
@@ -277,13 +277,13 @@ fn what_has_not_changed_is_not_sent_again_and_what_grows_is() {
             .unwrap();
         }
         // The writer commits, and the overview rests, for a moment.
-        let mut last = 0;
+        let mut last = 0.0;
         for _ in 0..100 {
             std::thread::sleep(std::time::Duration::from_millis(50));
             let (_, _, body) = ask(path, None);
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            last = json["series"][0]["x"].as_array().unwrap().last().and_then(serde_json::Value::as_f64).map_or(0, |x| x as u64);
-            if last > seen && last + 128 > round * 500 {
+            last = json["series"][0]["x"].as_array().unwrap().last().and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+            if last > seen && last + 128.0 > round as f64 * 500.0 {
                 break;
             }
         }

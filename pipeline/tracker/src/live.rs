@@ -64,6 +64,21 @@ pub struct Sweep {
     pub started_at: String,
     /// Seconds since it last said that it lives.
     pub silent_s: f64,
+    /// Runs that it is training.
+    pub training: u64,
+}
+
+/// A run that is being trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    pub id: String,
+    /// A study that it is of, and its arm's label there.
+    pub study: Option<String>,
+    pub arm: Option<String>,
+    pub seed: u64,
+    pub planned_steps: Option<u64>,
+    /// `None` before its first step.
+    pub progress: Option<Progress>,
 }
 
 /// A metric that is logged at every step.
@@ -183,15 +198,58 @@ impl Reader {
         Ok(Some(Progress { step, loss, ms_per_step }))
     }
 
+    /// The runs in training, those that were started last at the end.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn training(&self) -> Result<Vec<Training>, Error> {
+        let mut statement = self.connection().prepare_cached(
+            "SELECT run.started_at, run.seed, run.planned_steps,
+                    (SELECT study FROM study_run WHERE run_id = run.id ORDER BY study LIMIT 1),
+                    (SELECT arm FROM study_run WHERE run_id = run.id ORDER BY study LIMIT 1)
+             FROM run WHERE id = ?",
+        )?;
+        let mut runs: Vec<(Option<String>, Training)> = vec![];
+        for id in self.in_training()? {
+            let progress = self.progress(&id)?;
+            runs.push(statement.query_row([&id], |r| {
+                let (seed, planned_steps, study, arm) = (r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?);
+                Ok((r.get(0)?, Training { id: id.clone(), study, arm, seed, planned_steps, progress }))
+            })?);
+        }
+        runs.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// About so many losses of a run, evenly spaced over its steps, with the steps.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn sampled_losses(&self, id: &str, points: u64) -> Result<Vec<(u64, f64)>, Error> {
+        let mut statement = self.connection().prepare(
+            "WITH these AS (SELECT key FROM run WHERE id = ?1),
+                  every AS (SELECT MAX(1, MAX(step) / ?2) AS n FROM step_log WHERE run_key = (SELECT key FROM these))
+             SELECT step, loss FROM step_log
+             WHERE run_key = (SELECT key FROM these) AND step % (SELECT n FROM every) = 0 ORDER BY step",
+        )?;
+        let rows = statement.query_map((id, points.max(1)), |r| Ok((r.get(0)?, r.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The sweeps that are at work.
     ///
     /// # Errors
     /// When the database can't be read.
     pub fn sweeps(&self) -> Result<Vec<Sweep>, Error> {
-        let sql = "SELECT key, host, pid, started_at, unixepoch('subsec') - heartbeat FROM sweep WHERE ended_at IS NULL ORDER BY key";
-        let mut statement = self.connection().prepare(sql)?;
-        let sweep =
-            |r: &Row<'_>| Ok((r.get::<_, i64>(0)?, Sweep { host: r.get(1)?, pid: r.get(2)?, started_at: r.get(3)?, silent_s: r.get(4)? }));
+        let mut statement = self.connection().prepare(
+            "SELECT key, host, pid, started_at, MAX(0, unixepoch('subsec') - heartbeat),
+                    (SELECT COUNT(*) FROM attempt WHERE sweep_key = sweep.key AND ended_at IS NULL)
+             FROM sweep WHERE ended_at IS NULL ORDER BY key",
+        )?;
+        let sweep = |r: &Row<'_>| {
+            let sweep = Sweep { host: r.get(1)?, pid: r.get(2)?, started_at: r.get(3)?, silent_s: r.get(4)?, training: r.get(5)? };
+            Ok((r.get::<_, i64>(0)?, sweep))
+        };
         let all = statement.query_map([], sweep)?.collect::<Result<Vec<_>, _>>()?;
         let mut live = vec![];
         for (key, sweep) in all {

@@ -14,10 +14,11 @@ use tracker::Reader;
 use tracker::read::RunRecord;
 
 use crate::args::Reproduce;
-use crate::commands::{count_of, find_run};
+use crate::commands::count_of;
 use crate::environment;
 use crate::error::{Expected, FAILED};
 use crate::output::tell;
+use crate::runs::find_run;
 use compare::{Comparison, Counts, Logged, Verdict};
 
 pub fn reproduce(db: &Path, quiet: bool, args: &Reproduce) -> Result<ExitCode> {

@@ -39,6 +39,7 @@ pub fn summary(args: &Summary) -> Result<ExitCode> {
     let title = visible(&format!("{}: {}", model.name, model.about)).into_owned();
     let mut out = std::io::stdout().lock();
     let format = match args.format {
+        _ if args.json => Format::Json,
         SummaryFormat::Dot => {
             write!(out, "{}", drawing::dot(&title, &boxes(&input, &rows)))?;
             return Ok(ExitCode::SUCCESS);

@@ -131,7 +131,7 @@ fn train_all(
         return vec![];
     }
     let resources = Resources::new(limits, queue.iter().map(|item| item.facts.memory_bytes).collect());
-    let progress = Progress::new(queue, resources.slots(), quiet);
+    let progress = Progress::new(queue, resources.slots(), quiet, args.json);
     let shared = Shared { planned, tracker, stop, progress: &progress, retries: args.retries };
     let waits = AtomicBool::new(false);
     worker::quiet_panics();

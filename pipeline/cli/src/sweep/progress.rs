@@ -1,19 +1,22 @@
 //! What a sweep shows on stderr: bars on a terminal, one plain line per run elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
 use spec::record::{Eval, Outcome, Step};
 use tracker::Ended;
 
-use crate::output::{complain, duration, error_line, tell, visible};
+use crate::output::{self, colors_messages, complain, duration, error_line, tell, visible};
 use crate::plan::Item;
 
 pub struct Progress {
     view: View,
+    /// Whether a line of JSON on stdout tells of every run that ends.
+    json: bool,
     total: usize,
     done: AtomicUsize,
     /// Expected work of all runs and of each running one.
@@ -41,17 +44,19 @@ fn work(item: &Item) -> f64 {
 }
 
 impl Progress {
-    pub fn new(queue: &[&Item], jobs: usize, quiet: bool) -> Self {
+    pub fn new(queue: &[&Item], jobs: usize, quiet: bool, json: bool) -> Self {
         let slots = jobs.min(queue.len());
         let view = match (quiet, std::io::stderr().is_terminal()) {
             (true, _) => View::Silent,
             (false, false) => View::Lines,
             (false, true) => {
                 let all = MultiProgress::new();
-                let slot_style = ProgressStyle::with_template("  {bar:20.cyan/dim} {pos:>6}/{len:<6} {wide_msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_bar());
-                let total_style =
-                    ProgressStyle::with_template("{bar:24.green/dim} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+                let style = |bar: &str, colors: &str, rest: &str| {
+                    let colors = if colors_messages() { colors } else { "" };
+                    ProgressStyle::with_template(&format!("{{{bar}{colors}}} {rest}")).unwrap_or_else(|_| ProgressStyle::default_bar())
+                };
+                let slot_style = style("bar:20", ".cyan/dim", "{pos:>6}/{len:<6} {wide_msg}");
+                let total_style = style("bar:24", ".green/dim", "{wide_msg}");
                 let bars = (0..slots).map(|_| all.add(ProgressBar::new(1).with_style(slot_style.clone()))).collect();
                 let total = all.add(ProgressBar::new(1000).with_style(total_style));
                 total.enable_steady_tick(Duration::from_millis(500));
@@ -60,7 +65,7 @@ impl Progress {
         };
         let work = queue.iter().map(|i| work(i)).sum();
         let state = Mutex::new(State { finished_work: 0.0, running: vec![(0.0, 0.0); slots] });
-        Progress { view, total: queue.len(), done: AtomicUsize::new(0), work, state, started: Instant::now() }
+        Progress { view, json, total: queue.len(), done: AtomicUsize::new(0), work, state, started: Instant::now() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -91,6 +96,15 @@ impl Progress {
     /// A run has ended.
     pub fn end(&self, slot: usize, item: &Item, ended: &Ended, eval: Option<&Eval>) {
         let n = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.json {
+            let eval = eval.map(|e| {
+                json!({ "split": e.split.name(), "step": e.step, "epoch": e.epoch, "loss": output::number(e.loss), "accuracy": e.accuracy.map(output::number) })
+            });
+            let line = json!({ "run_id": item.run.id, "study": item.study, "arm": item.arm, "seed": item.run.seed,
+                "outcome": ended.outcome.name(), "steps": ended.steps, "error": ended.error, "eval": eval });
+            // A reader that has gone is no reason to lose results.
+            let _ = writeln!(std::io::stdout(), "{}", output::inert(&line.to_string()));
+        }
         {
             let mut state = self.state();
             state.finished_work += state.running[slot].0;

@@ -69,7 +69,10 @@ fn selections_can_be_wrong_or_empty() {
     assert_eq!(outcome(&["plan", "--filter", "nonsense"]).0, Some(2));
     let (code, error) = outcome(&["plan", "--device", "cuda"]);
     if !cfg!(feature = "cuda") {
-        assert_eq!((code, error.as_str()), (Some(2), "error: this binary was built without cuda (cargo build --features cuda)\n"));
+        assert_eq!(
+            (code, error.as_str()),
+            (Some(2), "error: this binary was built without cuda (cargo build --release --features cli/cuda)\n")
+        );
     }
     for command in [&["status"][..], &["report"], &["query", "SELECT 1"], &["show", "abc"]] {
         let (code, error) = outcome(command);

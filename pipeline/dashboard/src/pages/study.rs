@@ -102,7 +102,9 @@ fn arms(overview: &Overview, study: &StudyRecord) -> Vec<Arm> {
         arm.finals.extend(run.last(study.metric.name()));
     }
     let mut arms: Vec<Arm> = arms.into_values().collect();
-    arms.iter_mut().for_each(|arm| arm.finals.sort_by(f64::total_cmp));
+    for arm in &mut arms {
+        arm.finals.sort_by(f64::total_cmp);
+    }
     arms
 }
 

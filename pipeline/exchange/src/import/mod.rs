@@ -94,7 +94,7 @@ fn study(curves: Curves, options: &Options, source: &Path) -> Result<(Study, Vec
             arms.push(unlike(arm, &arms));
         }
         // Replicates without a seed are counted.
-        let seed = key.seed.unwrap_or_else(|| (0..).find(|seed| !seeds.contains_key(&(place, *seed))).unwrap_or_default());
+        let seed = key.seed.unwrap_or_else(|| (0..=MAX_RUNS as u64).find(|seed| !seeds.contains_key(&(place, *seed))).unwrap_or_default());
         if let Some(other) = seeds.insert((place, seed), key.name.clone()) {
             let names = [other, key.name].map(|name| name.unwrap_or_else(|| "without a name".into()));
             return Err(wrong(format!(

@@ -201,13 +201,14 @@ mod tests {
 
     #[test]
     fn names_of_other_programs_are_known() {
+        use MetricRole::{Accuracy, Eval, GradNorm, Loss, Lr};
+
         let own = [("my metric".to_owned(), "validation_accuracy".to_owned()), ("junk".to_owned(), "ignore".to_owned())];
         let names = Names::new(&own, None).unwrap();
         let metric = |name: &str| match names.column(name) {
             Role::Metric(metric) => Some(metric),
             _ => None,
         };
-        use MetricRole::{Accuracy, Eval, GradNorm, Loss, Lr};
         // Keras' CSVLogger, Lightning's, the Trainer of Hugging Face, the example of PyTorch's SummaryWriter.
         for (name, expected) in [
             ("val_accuracy", Eval(Split::Validation, true)),

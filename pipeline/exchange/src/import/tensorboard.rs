@@ -176,11 +176,7 @@ fn of_summary(bytes: &[u8], step: u64, wall: f64, events: &mut Events) -> Result
         }
     }
     match (plugin, number) {
-        (Some((name, content)), _) if name == b"hparams" => {
-            if tag == "_hparams_/session_start_info" {
-                hparams(content, &mut events.hparams);
-            }
-        }
+        (Some((b"hparams", content)), _) if tag == "_hparams_/session_start_info" => hparams(content, &mut events.hparams),
         (Some((name, _)), _) if name != b"scalars" && !name.is_empty() => {}
         (_, Some(x)) => {
             events.scalars.entry(tag).or_default().insert(step, (x, wall));

@@ -4,6 +4,7 @@
 //! arms and checks each arm as a whole. Errors carry the place in the file.
 
 mod expand;
+mod overrides;
 mod parse;
 mod range;
 
@@ -16,6 +17,8 @@ use crate::metric::Metric;
 use crate::run::Study;
 use crate::value::Value;
 use crate::vocabulary::{Vocabulary, suggest};
+
+pub use overrides::{Overridden, Override};
 
 type Span = Range<usize>;
 
