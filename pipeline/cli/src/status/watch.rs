@@ -179,7 +179,8 @@ impl Drop for Screen {
 }
 
 fn draw(db: &Path, snapshot: Option<&Snapshot>) -> Result<()> {
-    let (columns, rows) = terminal::size().unwrap_or((80, 24));
+    // Some terminals have no size.
+    let (columns, rows) = terminal::size().ok().filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 24));
     let style = Style { width: usize::from(columns), height: usize::from(rows), unicode: chart::is_unicode(), color: colors_data() };
     let lines = frame(db, snapshot, style);
     let mut out = std::io::stdout().lock();

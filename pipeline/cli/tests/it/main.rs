@@ -22,4 +22,5 @@ mod report;
 mod reproduce;
 mod summary;
 mod sweep;
+mod terminal;
 mod workspace;
