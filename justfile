@@ -111,6 +111,11 @@ bench-tables *args:
     cargo build --locked --release --quiet --workspace --example fill --example tables
     python3 pipeline/analysis/benches/tables.py "$@"
 
+# Measure how cost grows with runs and steps (`just bench-scaling 1000x1000` for one size): prints the table of docs/scaling.md
+bench-scaling *sizes: _build
+    cargo build --locked --release --quiet --workspace --example fill
+    pipeline/cli/benches/scaling.sh {{pipeline}} target/release/examples/fill "$@"
+
 # Formatting, lints, documentation
 check:
     cargo fmt --all --check

@@ -185,6 +185,7 @@ impl Plan {
         let asked_for: BTreeSet<&String> = studies.iter().flat_map(cells).collect();
 
         let mut runs: BTreeMap<&String, Option<usize>> = target.content.runs.keys().map(|id| (id, None)).collect();
+        let compared = difference::Compared::new()?;
         let mut conflicts = vec![];
         for (i, source) in sources.iter().enumerate() {
             for (id, held) in &source.content.runs {
@@ -199,7 +200,7 @@ impl Plan {
                 let other = side(*holder);
                 let there = &other.content.runs[id];
                 if held.is_result() && there.is_result() {
-                    conflicts.extend(difference::between(id, (other, there), (source, held))?);
+                    conflicts.extend(difference::between(&compared, id, (other, there), (source, held))?);
                 } else if held.standing() > there.standing() && (held.is_result() || !target.content.in_training.contains(id)) {
                     *holder = Some(i);
                 }

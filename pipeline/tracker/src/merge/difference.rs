@@ -16,9 +16,24 @@ const FACTS: [&str; 9] = ["outcome", "error", "steps", "planned_steps", "paramet
 /// Columns of logs that two trainings of one run need not share.
 const FREE: [&str; 2] = ["run_key", "elapsed_us"];
 
+/// The columns of each log that two results of a run must share, those of its key first. Found out once: runs are many.
+pub(super) struct Compared(Vec<Vec<String>>);
+
+impl Compared {
+    pub(super) fn new() -> Result<Self, Error> {
+        let blank = store::blank()?;
+        let of = |log: &Log| {
+            let free = columns(&blank, log.table)?.into_iter().filter(|name| !FREE.contains(&name.as_str()));
+            let rest = free.filter(|name| !log.key.contains(&name.as_str()));
+            Ok(log.key.iter().map(|&name| name.to_owned()).chain(rest).collect())
+        };
+        Ok(Compared(LOGS.iter().map(of).collect::<Result<_, Error>>()?))
+    }
+}
+
 /// What to say of a run with two results, if they differ.
-pub(super) fn between(id: &str, a: (&Side<'_>, &Held), b: (&Side<'_>, &Held)) -> Result<Option<String>, Error> {
-    let Some(first) = first(a, b)? else { return Ok(None) };
+pub(super) fn between(compared: &Compared, id: &str, a: (&Side<'_>, &Held), b: (&Side<'_>, &Held)) -> Result<Option<String>, Error> {
+    let Some(first) = first(compared, a, b)? else { return Ok(None) };
     let (name, lines) = (name(id, b.0)?, [describe(a)?, describe(b)?]);
     Ok(Some(format!("  run {id}{name}\n    {}\n    {}\n    first difference: {first}", lines[0], lines[1])))
 }
@@ -36,13 +51,9 @@ pub(super) fn message(conflicts: &[String]) -> String {
 }
 
 /// The first of all that differs, with both values.
-fn first(a: (&Side<'_>, &Held), b: (&Side<'_>, &Held)) -> Result<Option<String>, Error> {
-    let blank = store::blank()?;
-    for log in &LOGS {
-        let free = columns(&blank, log.table)?.into_iter().filter(|name| !FREE.contains(&name.as_str()));
-        let rest = free.filter(|name| !log.key.contains(&name.as_str()));
-        let columns: Vec<String> = log.key.iter().map(|&name| name.to_owned()).chain(rest).collect();
-        if let Some(found) = first_in(log, &columns, a, b)? {
+fn first(compared: &Compared, a: (&Side<'_>, &Held), b: (&Side<'_>, &Held)) -> Result<Option<String>, Error> {
+    for (log, columns) in LOGS.iter().zip(&compared.0) {
+        if let Some(found) = first_in(log, columns, a, b)? {
             return Ok(Some(found));
         }
     }
