@@ -241,21 +241,50 @@ mod tests {
     #[test]
     fn a_straight_line_is_straight_and_axes_are_labelled() {
         let lines = draw("loss", "steps", &[curve(' ', (1..=100).map(|i| (f64::from(i), f64::from(i))))], Style { height: 4, ..STYLE });
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        loss (logarithmic)
+              100 ┤          ⣀⣀⣀⡤⠤⠤⠤⠤⠖⠒⠒⠒⠒⠒⠚⠉⠉⠉⠉
+                  │   ⣠⠤⠖⠒⠋⠉⠉⠁
+                  │⢀⡴⠋⠁
+                1 ┤⣸
+                  └─────────────────────────────
+                   1                   100 steps
+        ");
     }
 
     #[test]
     fn a_spike_of_one_step_among_many_is_seen_and_what_is_not_finite_is_marked() {
         let points = (0..100_000).map(|i| (f64::from(i), if i == 50_000 { 9.0 } else { 1.0 }));
         let lines = draw("loss", "steps", &[curve(' ', points.chain([(100_000.0, f64::NAN)]))], Style { unicode: false, ..STYLE });
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        loss
+                9 |              *             !
+                  |              *
+                  |              *
+                  |              *
+                1 |*****************************
+                  +-----------------------------
+                   0                100000 steps
+                   ! not finite
+        ");
     }
 
     #[test]
     fn few_points_have_marks_and_wide_ranges_are_logarithmic() {
         let train = curve('t', [(0.0, 100.0), (1.0, 10.0), (2.0, 1.0)]);
         let validation = curve('v', [(0.0, 90.0), (1.0, 20.0), (2.0, 15.0)]);
-        insta::assert_snapshot!(draw("loss of evals", "steps", &[train, validation], STYLE).join("\n"), @"");
+        insta::assert_snapshot!(draw("loss of evals", "steps", &[train, validation], STYLE).join("\n"), @r"
+        loss of evals (logarithmic)
+              100 ┤v⠛⠲⠶⣤⣤⣀⣀
+                  │     ⠈⠉⠛⠯⢽⣒⡲⠤⢤v⣀⣀⣀⣀⣀⣀⣀
+                  │           ⠉⠙⠒t⢤⣀⡀   ⠈⠉⠉⠉⠉⠉⠉v
+                  │                 ⠉⠙⠒⠦⢤⣀⣀
+                1 ┤                       ⠈⠉⠓⠲⠤t
+                  └─────────────────────────────
+                   0                     2 steps
+                   t curve t
+                   v curve v
+        ");
     }
 
     #[test]

@@ -298,7 +298,26 @@ mod tests {
 
     #[test]
     fn a_screen_shows_studies_sweeps_runs_and_a_curve() {
-        insta::assert_snapshot!(frame(Path::new("r.db"), Some(&snapshot()), STYLE).join("\n"), @"");
+        insta::assert_snapshot!(frame(Path::new("r.db"), Some(&snapshot()), STYLE).join("\n"), @r"
+        r.db · load 1.50 · q leaves
+
+        momentum █████░░░░░░░░░░░░░░░ 1/4 · 1 completed, 2 pending, 1 training
+        done     ████████████████████ 4/4 · 4 completed
+
+        sweep 42 on node\u{1b}7, since 2026-01-02T03:04:05Z: 1 run in training
+          momentum · lr=0.1 · seed 3 · step 100/400, loss 0.5000, 50 steps/s, 
+
+        training loss per step · momentum · lr=0.1 · seed 3 (logarithmic)
+              100 ┤⢹
+                  │⠈⢧⡀
+                  │  ⠙⣆⡀
+               10 ┤    ⠙⠦⢤⣀⡀
+                  │        ⠉⠙⠒⠦⠤⢤⣀⣀⡀
+                  │                ⠉⠉⠉⠙⠒⠒⠒⠦⠤⠤⠤⣄⣀⣀⣀⣀⣀
+                1 ┤                                ⠈⠉⠉⠉⠉⠉⠙⠒⠒⠒⠒⠒⠒⠲⠤⠤⠤⠤⠤⠤⠤⢤⣀⣀⣀⣀⣀
+                  └───────────────────────────────────────────────────────────
+                   1                                                 100 steps
+        ");
     }
 
     #[test]
