@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use spec::{Value, visible};
+use spec::{Split, Value, visible};
 
 use super::csv::value;
 use super::curves::{At, Curves, RunKey};
@@ -53,8 +53,18 @@ pub(crate) fn read(folder: &Path, names: &Names) -> Result<Curves, Error> {
             None => runs.push((place, all)),
         }
     }
+    // The folders of a run, training and validation, share its hyper-parameters, whichever has them.
+    let whole = |place: &Path| match place.file_name().and_then(|name| names::split(&name.to_string_lossy())) {
+        Some(_) => place.parent().map_or_else(|| place.to_owned(), Path::to_owned),
+        None => place.to_owned(),
+    };
+    let mut known: BTreeMap<PathBuf, Vec<(String, Value)>> = BTreeMap::new();
+    for (place, events) in &runs {
+        known.entry(whole(place)).or_default().extend(events.hparams.iter().cloned());
+    }
     let mut curves = Curves::default();
-    for (place, events) in runs {
+    for (place, mut events) in runs {
+        events.hparams = known.get(&whole(&place)).cloned().unwrap_or_default();
         take(&place, folder, events, names, &mut curves)?;
     }
     Ok(curves)
@@ -117,7 +127,12 @@ fn take(place: &Path, folder: &Path, events: Events, names: &Names, curves: &mut
     let started = *records.started.get_or_insert(events.started.unwrap_or(0.0));
     for (tag, values) in events.scalars {
         let Some(metric) = names.metric(&tag) else { continue };
-        let metric = split.map_or(metric, |split| metric.on(split));
+        let metric = match split {
+            // What stands beside validation without a word of epochs is of steps.
+            None => metric,
+            Some(Split::Train) if !tag.to_lowercase().contains("epoch") => metric,
+            Some(split) => metric.on(split),
+        };
         for (step, (x, wall)) in values {
             let elapsed_ms = Some((wall - started) * 1e3).filter(|ms| ms.is_finite()).map_or(0.0, |ms| ms.max(0.0));
             if !records.put(step, metric, x, At { elapsed_ms, ..At::default() }) {
