@@ -12,7 +12,7 @@ use crate::error::Expected;
 #[derive(Debug, clap::Args)]
 pub struct Selection {
     /// Grid files [default: every experiments/*.toml] and overrides such as lr=0.1,0.01, which make a study of their own; see
-    /// docs/overrides.md
+    /// docs/guide.md
     #[arg(value_name = "GRID|KEY=VALUE")]
     pub words: Vec<PathBuf>,
 

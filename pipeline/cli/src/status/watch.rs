@@ -218,15 +218,18 @@ fn frame(db: &Path, snapshot: Option<&Snapshot>, style: Style) -> Vec<String> {
     lines.extend(now.runs.iter().map(|of| fit(run(of))));
     let left = style.height.saturating_sub(lines.len());
     if let Some(newest) = now.runs.last().filter(|_| left > 9 && style.width >= 40) {
-        let title = fit(format!("training loss per step · {}", label(newest)));
+        let title = format!("training loss per step · {}", label(newest));
         let points = now.curve.iter().map(|(step, loss)| (*step as f64, *loss)).collect();
         lines.push(String::new());
-        lines.extend(chart::draw(
+        let mut drawn = chart::draw(
             &title,
             "steps",
             &[Curve { mark: ' ', name: String::new(), points }],
             Style { height: (left - 6).min(14), ..style },
-        ));
+        );
+        // The title says more than what was given, such as that the axis is logarithmic.
+        drawn.iter_mut().take(1).for_each(|title| *title = fit(std::mem::take(title)));
+        lines.extend(drawn);
     }
     if lines.len() > style.height {
         let hidden = lines.len() + 1 - style.height;
@@ -322,7 +325,7 @@ mod tests {
 
     #[test]
     fn it_fits_any_screen() {
-        for (width, height) in [(1, 1), (10, 3), (39, 50), (40, 12), (200, 4), (500, 200)] {
+        for (width, height) in [(1, 1), (10, 3), (39, 50), (40, 12), (45, 60), (200, 4), (500, 200)] {
             let lines = frame(Path::new("r.db"), Some(&snapshot()), Style { width, height, ..STYLE });
             assert!(lines.len() <= height && lines.iter().all(|line| line.chars().count() <= width), "{width}×{height}\n{lines:#?}");
         }
