@@ -113,11 +113,11 @@ impl Held {
     /// Of two that are not both results, the larger is the better one: what came further, or was tried last.
     fn standing(&self) -> (u8, i64, [Option<&str>; 2]) {
         let rank = match self.outcome.as_deref() {
-            _ if self.is_result() => return (4, 0, [None; 2]),
-            Some("failed") => 3,
-            Some(_) => 2,
-            None if self.started_at.is_some() => 1,
-            None => 0,
+            _ if self.is_result() => return (3, 0, [None; 2]),
+            Some("failed") => 2,
+            // Interrupted or cut off: it goes on where it came to.
+            _ if self.started_at.is_some() => 1,
+            _ => 0,
         };
         (rank, self.step, [self.ended_at.as_deref(), self.started_at.as_deref()])
     }

@@ -299,7 +299,7 @@ impl Tracker {
 }
 
 /// Removes the checkpoints of runs that have ended.
-fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
+pub(crate) fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
     let mut unfinished = connection.prepare("SELECT id FROM run WHERE outcome IS NULL OR outcome = 'interrupted'")?;
     let unfinished: BTreeSet<String> = unfinished.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
     folder.tidy(&|run| unfinished.contains(run));
