@@ -15,7 +15,7 @@ use rusqlite::OpenFlags;
 use crate::checkpoint::Folder;
 use crate::copy::{same, snapshot};
 use crate::error::Error;
-use crate::merge::merge;
+use crate::merge::{merge, merge_into_copy};
 use crate::store::{self, Temporary, folder};
 use crate::write::tidy;
 
@@ -84,7 +84,7 @@ impl Publication {
             all
         } else {
             let all = self.published()?;
-            merge(std::slice::from_ref(&self.database), all.path()).map_err(|e| e.renamed(all.path(), &self.target))?;
+            merge_into_copy(&self.database, all.path()).map_err(|e| e.renamed(all.path(), &self.target))?;
             all
         };
         let there = Temporary::beside(&self.target)?;

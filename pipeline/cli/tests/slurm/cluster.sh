@@ -19,7 +19,7 @@ stop() {
 
 # Processes of the tasks on a node.
 tasks_on() {
-    grep -lzsE "^SLURMD_NODENAME=$1$" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3
+    { grep -lzsE "^SLURMD_NODENAME=$1$" /proc/[0-9]*/environ || true; } | cut -d/ -f3
 }
 
 case $command in
