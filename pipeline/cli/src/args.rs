@@ -11,8 +11,9 @@ use spec::{Filter, Metric, Split};
 
 use crate::error::Expected;
 use crate::grids;
+use crate::slurm::Slurm;
 
-pub use selection::{Grids, Selection};
+pub use selection::{Grids, Selection, Shard};
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
 #[derive(Debug, Parser)]
@@ -50,7 +51,7 @@ pub enum Command {
     Export(Export),
     /// Bring the results of other databases, such as those of --shard, into this one
     Merge {
-        /// Databases to merge; they stay as they are
+        /// Databases to merge, which stay as they are; or the folder of a `pipeline slurm`, whose gaps are named
         #[arg(value_name = "DB", required = true)]
         sources: Vec<PathBuf>,
 
@@ -60,6 +61,8 @@ pub enum Command {
     },
     /// Take results from elsewhere, a CSV file or a folder of TensorBoard's, into a study beside the others
     Import(Import),
+    /// Train on a Slurm cluster: submit a job array of shards, and a job that merges them and writes the reports
+    Slurm(Box<Slurm>),
     /// Show studies, runs and curves in a browser, while they train
     Serve(Serve),
     /// Show a run: configuration, outcome, diagnosis, learning curves; or compare the curves of several
@@ -164,6 +167,14 @@ pub struct Sweep {
     /// How often an unfinished run keeps a checkpoint, in seconds; 0: only when it is stopped by a signal
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     pub checkpoint_every: f64,
+
+    /// Keep a copy of the database and its checkpoints here, on a disk that other machines see, and go on from it at the start
+    #[arg(long, value_name = "FILE")]
+    pub publish: Option<PathBuf>,
+
+    /// How often, in seconds; 0: only at the end, and when it is stopped by a signal
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0, value_parser = seconds, requires = "publish")]
+    pub publish_every: f64,
 
     /// Where reports go
     #[arg(long, value_name = "DIR", default_value = "reports")]
@@ -589,7 +600,7 @@ impl Machine {
 }
 
 /// A time.
-fn seconds(text: &str) -> Result<f64, String> {
+pub fn seconds(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| (0.0..=1e9).contains(x)).ok_or_else(|| "must be a number of seconds".to_owned())
 }
 

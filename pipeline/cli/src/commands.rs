@@ -13,10 +13,11 @@ use tracker::Reader;
 use tracker::query::{Answer, Cell, Limits};
 
 use crate::args::{Format, Plan, Query, Report, SchemaFormat};
-use crate::error::Expected;
+use crate::error::{Expected, FAILED};
 use crate::output::{self, duration, inert, visible};
 use crate::plan::{Action, Planned};
 use crate::png::Renderer;
+use crate::slurm::Folder;
 
 pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
     if args.print_grid {
@@ -26,7 +27,7 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let planned = Planned::new(db, &args.selection)?;
+    let planned = Planned::new(db, &args.selection)?.with_runs(&args.selection)?;
     planned.skipped.iter().for_each(|line| output::tell(line));
     let text = |s: &str| Cell::Text(s.to_owned());
     let count = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));
@@ -174,23 +175,27 @@ pub fn query(db: &Path, args: &Query) -> Result<ExitCode> {
 }
 
 pub fn merge(db: &Path, quiet: bool, sources: &[PathBuf], as_json: bool) -> Result<ExitCode> {
-    let merged = tracker::merge(sources, db)?;
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = sources.iter().partition(|source| source.is_dir());
+    let mut files: Vec<PathBuf> = files.into_iter().cloned().collect();
+    let folders = folders.into_iter().map(|folder| Folder::open(folder)).collect::<Result<Vec<_>>>()?;
+    files.extend(folders.iter().flat_map(Folder::published));
+    let merged = if files.is_empty() { vec![] } else { tracker::merge(&files, db)? };
     if as_json {
         let object = |(source, m): (&PathBuf, &tracker::Merged)| {
             json!({ "source": source.display().to_string(), "new": m.new, "better": m.better, "known": m.known,
                 "different_studies": m.different_studies })
         };
-        output::json(&json!(sources.iter().zip(&merged).map(object).collect::<Vec<_>>()))?;
-        return Ok(ExitCode::SUCCESS);
+        output::json(&json!(files.iter().zip(&merged).map(object).collect::<Vec<_>>()))?;
     }
-    for (source, merged) in sources.iter().zip(merged).filter(|_| !quiet) {
+    for (source, merged) in files.iter().zip(merged).filter(|_| !quiet && !as_json) {
         let source = source.display();
         output::tell(&format!("{source}: {} new, {} better, {} there already", count_of(merged.new, "run"), merged.better, merged.known));
         for study in merged.different_studies {
             output::tell(&format!("{source}: its study {study} has another grid than the one in {}, which stays", db.display()));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let gaps = folders.iter().map(|folder| folder.name_gaps(db)).sum::<Result<usize>>()?;
+    Ok(if gaps > 0 { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 pub fn schema(format: SchemaFormat) -> Result<ExitCode> {

@@ -19,6 +19,7 @@ mod runs;
 mod serve;
 mod show;
 mod signals;
+mod slurm;
 mod status;
 mod summary;
 mod sweep;
@@ -58,6 +59,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Import(import) => import::import(&args.db, args.quiet, import),
         Command::Merge { sources, json } => commands::merge(&args.db, args.quiet, sources, *json),
         Command::Serve(serve) => serve::serve(&args.db, serve),
+        Command::Slurm(of) => slurm::submit(&args.db, args.quiet, of),
         Command::Show(of) => show::show(&args.db, of),
         Command::Reproduce(of) => reproduce::reproduce(&args.db, args.quiet, of),
         Command::Data(data) => data::data(args.quiet, data),

@@ -86,6 +86,7 @@ impl Planned {
         let Loaded { studies, skipped } = grids::load(&selection.grids()?, &catalog, Limits { max_runs: selection.max_runs })?;
         check_filter(selection, &studies)?;
 
+        let listed = selection.runs.as_deref().map(listed).transpose()?;
         let mut items = vec![];
         let mut seen = BTreeSet::new();
         let mut shared = 0;
@@ -102,7 +103,8 @@ impl Planned {
                     "seed" => i64::try_from(run.seed).ok().map(Value::Int),
                     key => run.config.get(key).cloned(),
                 };
-                if !selection.filter.as_ref().is_none_or(|f| f.matches(value)) {
+                if !selection.filter.as_ref().is_none_or(|f| f.matches(value)) || listed.as_ref().is_some_and(|ids| !ids.contains(&run.id))
+                {
                     continue;
                 }
                 matching = true;
@@ -135,14 +137,15 @@ impl Planned {
                 });
             }
         }
-        if items.is_empty() {
-            let why = match selection.shard {
-                Some(shard) if matching => format!("no run falls into shard {shard}"),
-                _ => "the filter selects no run".into(),
+        if !matching {
+            let why = if selection.runs.is_some() {
+                "no run is in the file of --runs and passes the filter"
+            } else {
+                "the filter selects no run"
             };
-            return Err(Expected::NothingSelected(why).into());
+            return Err(Expected::NothingSelected(why.into()).into());
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = resources::cores();
         // A GPU is shared badly: one run at a time unless asked for more.
         let threads = selection.threads.map(usize::from);
         let fitting = if device.is_cpu() { (cores / threads.unwrap_or(1)).max(1) } else { 1 };
@@ -156,6 +159,14 @@ impl Planned {
         let mut planned = Planned { studies, skipped, items, shared, devices, limits };
         planned.look_up(db, selection, None)?;
         Ok(planned)
+    }
+
+    /// The plan, if it has any runs: a shard may happen to be empty.
+    pub fn with_runs(self, selection: &Selection) -> Result<Self> {
+        match selection.shard {
+            Some(shard) if self.items.is_empty() => Err(Expected::NothingSelected(format!("no run falls into shard {shard}")).into()),
+            _ => Ok(self),
+        }
     }
 
     /// Decides for every run by what the database knows of it.
@@ -208,6 +219,20 @@ pub fn check_network(arm: &Arm, dataset: Option<&Dataset>) -> Result<(), engine:
     match (&arm.graph, dataset) {
         (Some(graph), Some(dataset)) => engine::check(graph, &dataset.shape, dataset.classes()),
         _ => Ok(()),
+    }
+}
+
+/// The ids in a file, one a line.
+fn listed(path: &Path) -> Result<BTreeSet<String>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Expected::Usage(format!("--runs: {}: {e}", path.display())))?;
+    let ids = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    match ids().find(|id| id.len() != 16 || !id.bytes().all(|b| b.is_ascii_hexdigit())) {
+        None => Ok(ids().map(str::to_owned).collect()),
+        Some(wrong) => {
+            let wrong: String = wrong.chars().take(40).collect();
+            let expected = "expected the id of a run on each line, 16 hexadecimal digits, as `pipeline plan --json` shows them";
+            Err(Expected::Usage(format!("--runs: {}: `{wrong}`: {expected}", path.display())).into())
+        }
     }
 }
 
@@ -287,6 +312,7 @@ mod tests {
             name: None,
             filter: None,
             shard: None,
+            runs: None,
             retry_failed,
             force,
             max_runs: 1,

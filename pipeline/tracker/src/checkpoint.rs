@@ -67,6 +67,28 @@ impl Folder {
         (header.run == run).then_some(header.step)
     }
 
+    /// Copies of checkpoints that another folder has not or that are ahead of its own, each with the path that it is to have there.
+    ///
+    /// # Errors
+    /// When the other folder can't be written.
+    pub(crate) fn bring_to(&self, other: &Folder) -> Result<Vec<(Temporary, PathBuf)>, Error> {
+        let mut copies = vec![];
+        for entry in std::fs::read_dir(&self.0).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // What is replaced or removed while it is copied is read to its end all the same.
+            let Some((run, mut file)) = name.strip_suffix(SUFFIX).zip(File::open(entry.path()).ok()) else { continue };
+            if self.step(run).is_none_or(|step| other.step(run).is_some_and(|there| there >= step)) {
+                continue;
+            }
+            std::fs::create_dir_all(&other.0).map_err(|e| Error::file(&other.0, e))?;
+            let path = other.file(run);
+            let copy = Temporary::beside(&path)?;
+            io::copy(&mut file, &mut copy.file()).map_err(|e| Error::file(&path, e))?;
+            copies.push((copy, path));
+        }
+        Ok(copies)
+    }
+
     /// Removes a run's checkpoint, and the folder when it was the last.
     pub(crate) fn remove(&self, run: &str) {
         if std::fs::remove_file(self.file(run)).is_ok() {

@@ -41,13 +41,19 @@ pub fn copy(source: &Path, target: &Path, replace: bool) -> Result<Copied, Error
         e.at(if is_of_source { source } else { target })
     };
     let fill = || {
-        // One statement, so one moment; a file that is written to goes on being written to.
-        store::connect(source, OpenFlags::SQLITE_OPEN_READ_ONLY)?.execute("VACUUM INTO ?", [temporary.path().to_string_lossy()])?;
+        snapshot(source, &temporary)?;
         Ok(count(&store::connect(temporary.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?)?)
     };
     let (runs, rows) = fill().map_err(blame)?;
     let bytes = std::fs::metadata(temporary.path()).map_err(|e| Error::file(target, e))?.len();
     if temporary.publish(target, replace)? { Ok(Copied { runs, rows, bytes }) } else { Err(Error::Exists(target.to_owned())) }
+}
+
+/// Fills an empty file with what a results file holds at this moment.
+pub(crate) fn snapshot(source: &Path, into: &Temporary) -> Result<(), Error> {
+    // One statement, so one moment; a file that is written to goes on being written to.
+    store::connect(source, OpenFlags::SQLITE_OPEN_READ_ONLY)?.execute("VACUUM INTO ?", [into.path().to_string_lossy()])?;
+    Ok(())
 }
 
 /// Runs, and rows of all tables.

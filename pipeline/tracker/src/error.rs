@@ -84,6 +84,15 @@ impl Error {
         }
     }
 
+    /// The same error about the file that another is a copy of.
+    pub(crate) fn renamed(self, copy: &Path, original: &Path) -> Self {
+        match self {
+            Error::Database { path: Some(path), trouble } if path == copy => Error::Database { path: Some(original.to_owned()), trouble },
+            Error::Conflict(text) => Error::Conflict(text.replace(&*copy.to_string_lossy(), &original.to_string_lossy())),
+            other => other,
+        }
+    }
+
     /// Whether the message does not name the file, and who prints it should.
     pub fn is_nameless(&self) -> bool {
         matches!(self, Error::Database { path: None, .. })

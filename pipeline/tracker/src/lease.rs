@@ -49,8 +49,8 @@ pub enum Wanted {
 /// What came of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The run is the sweep's own. `resumable`: it may have a checkpoint to go on from.
-    Own { key: i64, attempt: i64, resumable: bool },
+    /// The run is the sweep's own. `resumable`: it may have a checkpoint to go on from; `is_new`: nothing was ever logged of it.
+    Own { key: i64, attempt: i64, resumable: bool, is_new: bool },
     /// Another sweep trains it.
     Elsewhere,
     /// It has ended in the meantime.
@@ -112,9 +112,9 @@ pub(crate) fn claim(connection: &Connection, sweep: i64, run: &RunSpec, wanted: 
         run.config.json()
     ])?;
     let mut find = connection
-        .prepare_cached("SELECT key, outcome, ended_at, (SELECT MAX(number) FROM attempt WHERE run_key = run.key) FROM run WHERE id = ?")?;
-    let (key, outcome, ended_at, last): (i64, Option<String>, Option<String>, Option<i64>) =
-        find.query_row([&run.id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
+        .prepare_cached("SELECT key, outcome, ended_at, (SELECT MAX(number) FROM attempt WHERE run_key = run.key), started_at IS NULL FROM run WHERE id = ?")?;
+    let (key, outcome, ended_at, last, is_new): (i64, Option<String>, Option<String>, Option<i64>, bool) =
+        find.query_row([&run.id], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?)))?;
     if let Some(last) = last {
         let open: Option<i64> = connection
             .prepare_cached("SELECT sweep_key FROM attempt WHERE run_key = ? AND number = ? AND ended_at IS NULL")?
@@ -141,7 +141,9 @@ pub(crate) fn claim(connection: &Connection, sweep: i64, run: &RunSpec, wanted: 
     let attempt = last.unwrap_or(0) + 1;
     let sql = format!("INSERT INTO attempt (run_key, number, sweep_key, started_at) VALUES (?, ?, ?, {NOW})");
     connection.prepare_cached(&sql)?.execute([key, attempt, sweep])?;
-    Ok(Claim::Own { key, attempt, resumable: is_unfinished && matches!(wanted, Wanted::Unfinished | Wanted::Failed) })
+    // What was merged from elsewhere may have begun without an attempt that is known here.
+    let is_new = is_new && last.is_none();
+    Ok(Claim::Own { key, attempt, resumable: is_unfinished && matches!(wanted, Wanted::Unfinished | Wanted::Failed), is_new })
 }
 
 fn lose(connection: &Connection, key: i64, attempt: i64, why: &str) -> Result<(), Error> {

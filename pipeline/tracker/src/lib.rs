@@ -3,7 +3,8 @@
 //! `store` opens files and migrates them. A sweep's records go from a `sink` to the thread that will `write` them; `lease` says whose
 //! runs are whose, and a `checkpoint` is what a run that was cut off goes on from. `read` gives columns to the reports, `live` answers
 //! viewers, `query` runs a user's SQL, `copy` makes a consistent copy of a file, `dump` gives all rows to exports, `import` takes runs from
-//! elsewhere, `merge` brings several files into one. It knows neither candle nor polars.
+//! elsewhere, `merge` brings several files into one, `publish` keeps a copy where other machines find it. It knows neither candle nor
+//! polars.
 
 mod checkpoint;
 mod copy;
@@ -14,6 +15,7 @@ mod lease;
 pub mod live;
 mod merge;
 mod process;
+mod publish;
 pub mod query;
 pub mod read;
 mod register;
@@ -27,6 +29,7 @@ pub use copy::{Copied, copy};
 pub use error::{Error, Trouble};
 pub use lease::{Wanted, now};
 pub use merge::{Merged, merge};
+pub use publish::Publication;
 pub use read::Reader;
 pub use sink::RunSink;
 pub use store::Temporary;

@@ -113,11 +113,11 @@ impl Held {
     /// Of two that are not both results, the larger is the better one: what came further, or was tried last.
     fn standing(&self) -> (u8, i64, [Option<&str>; 2]) {
         let rank = match self.outcome.as_deref() {
-            _ if self.is_result() => return (4, 0, [None; 2]),
-            Some("failed") => 3,
-            Some(_) => 2,
-            None if self.started_at.is_some() => 1,
-            None => 0,
+            _ if self.is_result() => return (3, 0, [None; 2]),
+            Some("failed") => 2,
+            // Interrupted or cut off: it goes on where it came to.
+            _ if self.started_at.is_some() => 1,
+            _ => 0,
         };
         (rank, self.step, [self.ended_at.as_deref(), self.started_at.as_deref()])
     }
@@ -240,6 +240,15 @@ impl Plan {
 /// When a source can't be read or is the target, the target can't be written, or a run has one result here and another there; then
 /// nothing is written.
 pub fn merge(sources: &[PathBuf], target: &Path) -> Result<Vec<Merged>, Error> {
+    bring(sources, target, &Content::of_target)
+}
+
+/// As [`merge`], into a copy that nobody trains in: claims that came with it are those of the original.
+pub(crate) fn merge_into_copy(source: &Path, copy: &Path) -> Result<(), Error> {
+    bring(&[source.to_owned()], copy, &Content::read).map(drop)
+}
+
+fn bring(sources: &[PathBuf], target: &Path, content_of: &dyn Fn(&Connection) -> Result<Content, Error>) -> Result<Vec<Merged>, Error> {
     let mut sources =
         sources.iter().enumerate().map(|(place, path)| Source::open(place, path, target)).collect::<Result<Vec<_>, Error>>()?;
     sources.sort_by(|a, b| b.content.latest().cmp(&a.content.latest()).then_with(|| a.content.cmp(&b.content)));
@@ -252,7 +261,7 @@ pub fn merge(sources: &[PathBuf], target: &Path) -> Result<Vec<Merged>, Error> {
         Err(e) => return Err(e),
     };
     let connection = reader.as_ref().unwrap_or(&blank);
-    let content = Content::of_target(connection).map_err(|e| e.at(target))?;
+    let content = content_of(connection).map_err(|e| e.at(target))?;
     let mut plan = Plan::new(&Side { path: target, connection, content: &content }, &sides)?;
     drop(reader);
     if !is_there || !plan.is_empty() {
@@ -260,7 +269,7 @@ pub fn merge(sources: &[PathBuf], target: &Path) -> Result<Vec<Merged>, Error> {
         let mut write = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             // A sweep may have written in the meantime; now none can.
-            let now = Content::of_target(&transaction)?;
+            let now = content_of(&transaction)?;
             if now != content {
                 plan = Plan::new(&Side { path: target, connection: &transaction, content: &now }, &sides)?;
             }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-pub(crate) use header::{beside, has_content};
+pub(crate) use header::{beside, has_content, inspect};
 pub use temporary::Temporary;
 pub(crate) use temporary::{clear_all, folder};
 
@@ -35,10 +35,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Opens a file for writing; makes and migrates it as needed. Nothing is written to a file that is refused.
 pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, Error> {
     std::fs::create_dir_all(folder(path)).map_err(|e| Error::file(folder(path), e))?;
-    let left = match header::inspect(path) {
+    let left = match inspect(path) {
         Err(Error::Missing(_)) => {
             create(path)?;
-            header::inspect(path)?
+            inspect(path)?
         }
         found => found?,
     };
@@ -182,7 +182,7 @@ fn throw_away(connection: &Connection) -> Result<(), Error> {
 
 /// A connection that can't write, and the version of what it reads.
 fn look(path: &Path) -> Result<(Connection, i64), Error> {
-    let left = header::inspect(path)?;
+    let left = inspect(path)?;
     let open = || {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         // Somebody waits for what is read.

@@ -218,7 +218,7 @@ impl Tracker {
     pub fn claim(&self, run: &RunSpec, wanted: &Wanted) -> Result<Claimed, SinkError> {
         let (claim, is_prepared) = self.line.ask(|reply| Question::Claim { run: run.clone(), wanted: wanted.clone(), reply })?;
         let (key, attempt, resumable) = match claim {
-            Claim::Own { key, attempt, resumable } => (key, attempt, resumable),
+            Claim::Own { key, attempt, resumable, .. } => (key, attempt, resumable),
             Claim::Elsewhere => return Ok(Claimed::Elsewhere),
             Claim::Done => return Ok(Claimed::Done),
         };
@@ -299,7 +299,7 @@ impl Tracker {
 }
 
 /// Removes the checkpoints of runs that have ended.
-fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
+pub(crate) fn tidy(connection: &Connection, folder: &Folder) -> Result<(), Error> {
     let mut unfinished = connection.prepare("SELECT id FROM run WHERE outcome IS NULL OR outcome = 'interrupted'")?;
     let unfinished: BTreeSet<String> = unfinished.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
     folder.tidy(&|run| unfinished.contains(run));
@@ -408,8 +408,8 @@ fn answer_to(transaction: &Transaction<'_>, sweep: i64, environment: &Environmen
     Ok(match question {
         Question::Claim { run, wanted, reply: to } => {
             let claim = lease::claim(transaction, sweep, &run, &wanted)?;
-            // A first attempt has nothing to go on from and nothing to remove.
-            let is_first = matches!(claim, Claim::Own { attempt: 1, .. });
+            // It has nothing to go on from and nothing to remove.
+            let is_first = matches!(claim, Claim::Own { is_new: true, .. });
             if let Claim::Own { key, attempt, .. } = claim
                 && is_first
             {

@@ -28,6 +28,10 @@ pub struct Selection {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
 
+    /// Only runs whose ids are in this file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub runs: Option<PathBuf>,
+
     /// Run failed runs again
     #[arg(long)]
     pub retry_failed: bool,
@@ -102,6 +106,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// All of so many.
+    pub fn all(count: u64) -> impl Iterator<Item = Shard> {
+        (1..=count).map(move |index| Shard { index, count })
+    }
+
     /// Whether a run is in it: by its id, so that it does not depend on what else there is to run.
     pub fn holds(self, id: &str) -> bool {
         // An id is 16 hexadecimal digits.

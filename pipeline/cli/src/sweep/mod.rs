@@ -1,6 +1,7 @@
 //! `pipeline sweep`: trains what has no result yet, on all cores, and writes the reports.
 
 mod progress;
+mod publish;
 pub mod resources;
 mod supervisor;
 mod worker;
@@ -29,10 +30,10 @@ use worker::{Shared, Trained};
 /// A run that kills its process, which trains nothing else, as many times without coming any further has failed.
 const DEATHS: u64 = 2;
 
-/// Runs the sweep in a process of its own, or, being that, trains.
+/// Runs the sweep in a process of its own, or, being that, trains. The process around it publishes what there is.
 pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
     match Trainer::of_this_process() {
-        None => supervisor::supervise(),
+        None => publish::around(db, args, supervisor::supervise),
         Some(trainer) => train(db, quiet, args, &trainer),
     }
 }

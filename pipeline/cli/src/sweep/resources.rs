@@ -142,12 +142,24 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// Memory that is to be had: nine tenths of what the system (or the container) has left.
+/// Cores that are this process's own. Where Slurm does not confine a job to its cores, it says how many it has.
+pub fn cores() -> usize {
+    let here = std::thread::available_parallelism().map_or(1, usize::from);
+    allotted("SLURM_CPUS_ON_NODE").and_then(|n| usize::try_from(n).ok()).map_or(here, |n| n.min(here))
+}
+
+/// A number in a job's environment.
+fn allotted(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok().filter(|n| *n > 0)
+}
+
+/// Memory that is to be had: nine tenths of what the system (or the container, or Slurm) has left.
 pub fn available_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let free = system.available_memory().max(system.free_memory());
     let free = system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory));
+    let free = allotted("SLURM_MEM_PER_NODE").map_or(free, |mib| free.min(mib << 20));
     // A system that does not say is taken to have enough.
     if free == 0 { u64::MAX } else { free / 10 * 9 }
 }

@@ -20,6 +20,7 @@ mod plan;
 mod query;
 mod report;
 mod reproduce;
+mod slurm;
 mod summary;
 mod sweep;
 mod terminal;

@@ -12,7 +12,7 @@ const LENGTH: usize = 100;
 
 /// How a file was left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Left {
+pub(crate) struct Left {
     /// Its format is the one with a write-ahead log.
     pub wal_format: bool,
     /// There is such a log: what the first bytes say may be outdated.
@@ -23,7 +23,7 @@ pub(super) struct Left {
 ///
 /// # Errors
 /// When the file is absent, empty, cut off, not ours, newer than this program, or can't be read.
-pub(super) fn inspect(path: &Path) -> Result<Left, Error> {
+pub(crate) fn inspect(path: &Path) -> Result<Left, Error> {
     let cannot = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
         _ => Error::Database { path: Some(path.to_owned()), trouble: Trouble::CannotOpen(e.to_string()) },

@@ -1,0 +1,157 @@
+//! `pipeline slurm`: a grid as a job array of shards, and a job behind it that merges them and writes the reports.
+//!
+//! The engine is Slurm's. What is ours is a folder that all nodes see: the grids as they were submitted, the ids of the runs, one script for
+//! the tasks and one for the end, and what the tasks publish.
+
+mod folder;
+mod script;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::args::Selection;
+use crate::error::Expected;
+use crate::output::tell;
+use crate::plan::Planned;
+
+pub use folder::Folder;
+
+#[derive(Debug, clap::Args)]
+pub struct Slurm {
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Tasks of the array, each with a shard of the runs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub tasks: u64,
+
+    /// Tasks at the same time at most [default: as many as the cluster gives]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_parallel: Option<u64>,
+
+    /// As sbatch has it: the partition
+    #[arg(long, value_name = "NAME")]
+    pub partition: Option<String>,
+
+    /// As sbatch has it: the time limit of a task, such as 4:00:00; a task that reaches it keeps a checkpoint and is queued again
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<String>,
+
+    /// As sbatch has it: GPUs of a task
+    #[arg(long, value_name = "GPUS")]
+    pub gpus: Option<String>,
+
+    /// As sbatch has it: memory of a task, such as 4G
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<String>,
+
+    /// As sbatch has it: cores of a task
+    #[arg(long, value_name = "N")]
+    pub cpus_per_task: Option<u64>,
+
+    /// As sbatch has it: the account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+
+    /// As sbatch has it: the quality of service
+    #[arg(long, value_name = "NAME")]
+    pub qos: Option<String>,
+
+    /// As sbatch has it: features that a node must have
+    #[arg(long, value_name = "LIST")]
+    pub constraint: Option<String>,
+
+    /// Anything else for sbatch, such as --sbatch-arg=--nice=100; may stand several times
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    pub sbatch_arg: Vec<String>,
+
+    /// Seconds before the end of its time at which a task is told to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub signal_before: u32,
+
+    /// How often a task that reached its time is queued again at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub requeues: u32,
+
+    /// How often a task publishes what it has, in seconds: what a node that fails can cost
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0, value_parser = crate::args::seconds)]
+    pub publish_every: f64,
+
+    /// A folder that all nodes see [default: a new one in slurm/ beside the database]
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
+    /// A disk of the node's own [default: $SLURM_TMPDIR, $TMPDIR or /tmp there]
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+
+    /// Where reports go
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    pub out: PathBuf,
+
+    /// Make the folder with its scripts, and print the commands instead of running them
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
+    if args.selection.shard.is_some() {
+        return Err(Expected::Usage("--shard: `pipeline slurm` divides the runs itself; --tasks says into how many shards".into()).into());
+    }
+    let planned = Planned::new(db, &args.selection)?;
+    planned.skipped.iter().filter(|_| !quiet).for_each(|line| tell(line));
+    let runs = planned.to_run().count();
+    if runs == 0 {
+        return Err(Expected::NothingSelected("nothing to train; `pipeline plan` says why".into()).into());
+    }
+    let tasks = args.tasks.min(runs as u64);
+    if tasks < args.tasks && !quiet {
+        tell(&format!("{runs} to train, so {tasks} tasks rather than {}", args.tasks));
+    }
+    let folder = Folder::make(db, args, &planned, tasks)?;
+    let (array, end) = (folder.path().join("task.sh"), folder.path().join("merge.sh"));
+    if args.dry_run {
+        tell(&format!("{}: not submitted; with Slurm, these would be run:", folder.path().display()));
+        tell(&format!("  sbatch --parsable {}", script::quoted(&array)));
+        tell(&format!("  sbatch --parsable --dependency=afterany:JOB {}", script::quoted(&end)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let job = sbatch(&[array.as_os_str()])?;
+    folder.note_job(&job)?;
+    let dependency = format!("--dependency=afterany:{job}");
+    let last = sbatch(&[dependency.as_ref(), end.as_os_str()])
+        .with_context(|| format!("the array is submitted as job {job}; when it is done, run `bash {}`", end.display()))?;
+    if !quiet {
+        tell(&format!("job {job}: {tasks} tasks for {runs} runs; job {last} merges and reports when they have ended"));
+        tell(&format!(
+            "{}: scripts, logs, and what the tasks publish; `pipeline merge {}` says what is missing",
+            folder.path().display(),
+            folder.path().display()
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Submits a script; gives the number of its job. What sbatch says is shown as it is.
+fn sbatch(args: &[&std::ffi::OsStr]) -> Result<String> {
+    let output = match Command::new("sbatch").arg("--parsable").args(args).output() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let what = "there is no `sbatch` here: run this where jobs are submitted; --dry-run makes the scripts all the same";
+            return Err(Expected::Usage(what.into()).into());
+        }
+        other => other.context("running sbatch")?,
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if !output.status.success() {
+        anyhow::bail!("sbatch refused: {}", text(&output.stderr));
+    }
+    // `--parsable`: the number, and behind a semicolon the cluster's name, if there are several.
+    let out = text(&output.stdout);
+    let job = out.split(';').next().unwrap_or_default().to_owned();
+    if job.is_empty() || !job.bytes().all(|b| b.is_ascii_digit()) {
+        anyhow::bail!("sbatch gave no number of a job: {out}");
+    }
+    Ok(job)
+}
