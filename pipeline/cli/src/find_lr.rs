@@ -55,8 +55,9 @@ pub fn find_lr(quiet: bool, args: &FindLr) -> Result<ExitCode> {
     if args.json {
         let object =
             |s: Suggestion| serde_json::json!({ "steepest": s.steepest, "tenth_of_least": s.tenth_of_least, "exploded": s.exploded });
+        let losses: Vec<_> = steps.losses.iter().map(|loss| crate::output::number(*loss)).collect();
         let answer = serde_json::json!({ "study": study.name, "arm": arm.label, "seed": args.seed, "steps": ending.steps,
-            "suggestion": suggestion.map(object), "lr": steps.rates, "loss": steps.losses });
+            "suggestion": suggestion.map(object), "lr": steps.rates, "loss": losses });
         writeln!(out, "{}", crate::output::inert(&format!("{answer:#}")))?;
         return Ok(ExitCode::SUCCESS);
     }
