@@ -326,9 +326,9 @@ pub struct Import {
     #[arg(long, value_name = "TEXT", default_value = "What did the imported runs come to?")]
     pub question: String,
 
-    /// The metric that decides between arms
-    #[arg(long, value_name = "METRIC", default_value = "validation_accuracy", value_parser = metric)]
-    pub metric: Metric,
+    /// The metric that decides between arms [default: validation accuracy, validation loss or what there is, in this order]
+    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    pub metric: Option<Metric>,
 
     /// Columns (or hyper-parameters) that tell arms apart, such as optimizer,lr [default: all that are no metric]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

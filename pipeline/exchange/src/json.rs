@@ -1,4 +1,4 @@
-//! Tables as JSON Lines: one object per row. JSON has no NaN and no infinity: they are the texts `NaN`, `Infinity` and `-Infinity`, which
+//! Tables as JSON Lines: one object per row. JSON has no NaN and no infinity: they are the texts `NaN`, `inf` and `-inf`, which
 //! Python's `float` and JavaScript's `Number` read, so that they differ from null.
 
 use std::fs::File;
@@ -33,8 +33,7 @@ fn value(datum: &Datum<'_>, is_nested: bool) -> String {
         Datum::Null => "null".into(),
         Datum::Integer(x) => x.to_string(),
         Datum::Real(x) if x.is_finite() => Value::from(*x).to_string(),
-        Datum::Real(x) if x.is_nan() => r#""NaN""#.into(),
-        Datum::Real(x) => format!(r#""{}Infinity""#, if *x < 0.0 { "-" } else { "" }),
+        Datum::Real(x) => format!("\"{x}\""),
         Datum::Text(text) if is_nested && serde_json::from_str::<Value>(text).is_ok() => spec::inert(text),
         Datum::Text(text) => spec::inert(&Value::from(*text).to_string()),
     }

@@ -270,6 +270,10 @@ fn what_tensorboards_own_writer_wrote_comes_in() {
     let steps = "SELECT COUNT(*), SUM(step.loss = 1.0 / step.step), SUM(step.lr = 0.125) FROM step JOIN run_summary USING (run_id)
                  WHERE study = 'theirs' AND arm = 'optimizer=sgd' AND seed = 0";
     assert_eq!(w.rows(steps), ["100,100,100"], "64 bits stay 64 bits");
+    assert_eq!(w.rows("SELECT metric FROM study WHERE name = 'theirs'"), ["validation_accuracy"]);
+    w.write("losses.csv", "epoch,val_loss\n1,0.5\n2,0.25\n");
+    w.ok(&["import", "losses.csv", "--study", "losses"]);
+    assert_eq!(w.rows("SELECT metric FROM study WHERE name = 'losses'"), ["validation_loss"], "the best of what there is decides");
     // Without epochs in the files, an epoch ends with an evaluation.
     let epochs = "SELECT DISTINCT epoch FROM eval JOIN run_summary USING (run_id) WHERE study = 'theirs' ORDER BY 1";
     assert_eq!(w.rows(epochs), ["1", "2"]);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use spec::record::Outcome;
-use spec::{Arm, Config, Metric, Study, Value, visible};
+use spec::{Arm, Config, Metric, Quantity, Split, Study, Value, visible};
 use tracker::import::{IMPORTED, Imported, ImportedRun};
 
 use crate::error::Error;
@@ -25,8 +25,8 @@ pub struct Options {
     pub study: String,
     /// What it was about.
     pub question: String,
-    /// The metric that decides between arms.
-    pub metric: Metric,
+    /// The metric that decides between arms; `None`: of those that were evaluated, the one that says most.
+    pub metric: Option<Metric>,
     /// Columns that tell arms apart; `None`: all that have no other meaning.
     pub axes: Option<Vec<String>>,
     /// Names in the file, with what they mean here.
@@ -86,6 +86,7 @@ fn study(curves: Curves, options: &Options, source: &Path) -> Result<(Study, Vec
     let mut arms: Vec<Arm> = vec![];
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut seeds: BTreeMap<(usize, u64), Option<String>> = BTreeMap::new();
+    let mut next: BTreeMap<usize, u64> = BTreeMap::new();
     let mut runs = vec![];
     for (key, records) in found {
         let arm = arm(&key, &axes, &options.study);
@@ -94,7 +95,11 @@ fn study(curves: Curves, options: &Options, source: &Path) -> Result<(Study, Vec
             arms.push(unlike(arm, &arms));
         }
         // Replicates without a seed are counted.
-        let seed = key.seed.unwrap_or_else(|| (0..=MAX_RUNS as u64).find(|seed| !seeds.contains_key(&(place, *seed))).unwrap_or_default());
+        let free = next.entry(place).or_insert(0);
+        while key.seed.is_none() && seeds.contains_key(&(place, *free)) {
+            *free += 1;
+        }
+        let seed = key.seed.unwrap_or(*free);
         if let Some(other) = seeds.insert((place, seed), key.name.clone()) {
             let names = [other, key.name].map(|name| name.unwrap_or_else(|| "without a name".into()));
             return Err(wrong(format!(
@@ -108,7 +113,7 @@ fn study(curves: Curves, options: &Options, source: &Path) -> Result<(Study, Vec
         name: options.study.clone(),
         question: options.question.clone(),
         hypothesis: None,
-        metric: options.metric,
+        metric: options.metric.unwrap_or_else(|| deciding(&runs)),
         targets: vec![],
         analysis: spec::analysis::Settings::default(),
         axes,
@@ -157,6 +162,17 @@ fn run(id: String, records: Records) -> ImportedRun {
     let diverged = last.is_some_and(|loss| !loss.is_finite());
     let outcome = if diverged { Outcome::Diverged } else { Outcome::Completed };
     ImportedRun { id, outcome, error: diverged.then(|| "its last loss is not finite".to_owned()), steps, evals }
+}
+
+/// Validation before training, accuracy before loss, as far as there is any.
+fn deciding(runs: &[ImportedRun]) -> Metric {
+    let order = [(Split::Validation, Quantity::Accuracy), (Split::Validation, Quantity::Loss), (Split::Train, Quantity::Accuracy)];
+    let is_there = |(split, quantity): &(Split, Quantity)| {
+        let mut evals = runs.iter().flat_map(|run| &run.evals).filter(|eval| eval.split == *split);
+        evals.any(|eval| if *quantity == Quantity::Loss { eval.loss } else { eval.accuracy }.is_some())
+    };
+    let (split, quantity) = order.into_iter().find(is_there).unwrap_or((Split::Train, Quantity::Loss));
+    Metric { split, quantity }
 }
 
 #[cfg(fuzzing)]
