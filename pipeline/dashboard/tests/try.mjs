@@ -112,6 +112,8 @@ const text = (page, selector) => page.locator(selector).first().textContent();
   await page.selectOption('select[name="metric"]', "loss");
   await page.waitForFunction(() => /loss of every step/.test(document.getElementById("chart").getAttribute("aria-label")));
   check((await page.locator("#sensitivity-chart canvas").count()) === 1, "the metric is drawn against the axis");
+  const key = (await page.locator("#sensitivity-chart .u-legend .u-series:visible").allTextContents()).map((item) => item.trim());
+  check(key.join() === "optimizer=sgd,optimizer=adam", "its key names the other axes", key.join());
   await page.context().close();
 }
 for (const [name, options] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 }]]) {

@@ -80,6 +80,11 @@ impl Folder {
         &self.path
     }
 
+    /// Removes it.
+    pub fn discard(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
     /// Keeps the number of the array.
     pub fn note_job(&self, job: &str) -> Result<()> {
         let mut manifest = self.manifest.clone();

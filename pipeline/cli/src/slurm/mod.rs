@@ -118,7 +118,12 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
         tell(&format!("  sbatch --parsable --dependency=afterany:JOB {}", script::quoted(&end)));
         return Ok(ExitCode::SUCCESS);
     }
-    let job = sbatch(&[array.as_os_str()])?;
+    let job = sbatch(&[array.as_os_str()]).inspect_err(|_| {
+        // Nothing was submitted: a folder that nobody named is no use to anybody.
+        if args.folder.is_none() {
+            folder.discard();
+        }
+    })?;
     folder.note_job(&job)?;
     let dependency = format!("--dependency=afterany:{job}");
     let last = sbatch(&[dependency.as_ref(), end.as_os_str()])

@@ -96,7 +96,7 @@ fn line((member, run): (&Member, &Arc<Run>)) -> Markup {
             td { (study_link(&member.study)) }
             td.text { (member.arm) }
             td.number { (run.live.seed) }
-            td { (state(run.state())) @if let Some(why) = &run.live.error { " " span.note { (why) } } }
+            td.text { (state(run.state())) @if let Some(why) = &run.live.error { " " span.note { (why) } } }
             td.number { (steps) }
             @for metric in ["train_loss", "validation_loss", "validation_accuracy", "test_accuracy"] { td.number { (number(run.last(metric))) } }
             td.number { (duration(run.seconds())) }

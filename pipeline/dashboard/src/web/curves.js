@@ -231,7 +231,7 @@ function sensitivity(form) {
     const options = { series, bands, scales: scales(log, false), axes: axes(axis, form.dataset.metric ?? ""), legend, hooks: { draw: [mark] } };
     if (rows.length) chart = plot(place, options, align(rows));
     else place.replaceChildren(Object.assign(document.createElement("p"), { className: "empty", textContent: "No run has finished yet." }));
-    for (const [i, item] of [...place.querySelectorAll(".u-legend .u-series")].entries()) if (i === 0 || (i - 1) % 3) item.hidden = true;
+    for (const [i, item] of [...place.querySelectorAll(".u-legend .u-series")].entries()) if (i % 3) item.hidden = true;
   }
   form.addEventListener("input", (event) => {
     if (event.target.name === "axis") suits();
