@@ -127,11 +127,10 @@ impl Table {
         }
     }
 
-    /// The table under a key, made if it is not there.
+    /// The table under a key, made if it is not there. What else stands there stays, to be complained about by whoever reads the text.
     fn table(&mut self, key: &str) -> &mut Table {
         let at = self.0.iter().position(|e| e.key == key && matches!(e.value, Node::Table(_)));
         let at = at.unwrap_or_else(|| {
-            self.remove(key);
             self.0.push(Entry { key: key.to_owned(), value: Node::Table(Table::default()), said: None });
             self.0.len() - 1
         });

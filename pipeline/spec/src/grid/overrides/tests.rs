@@ -168,6 +168,14 @@ fn what_is_no_override_is_refused_with_a_reason() {
 }
 
 #[test]
+fn what_is_no_table_is_not_replaced_by_one() {
+    let grid = GRID.replace("[grid]\noptimizer = [\"sgd\", \"adam\"]\nlr = [0.1, 1]\n", "").replace("[study]", "grid = 5\n[study]");
+    let error = study(&grid, "optimizer=sgd lr=0.1,0.3").unwrap_err();
+    assert!(error.message.contains("grid") || error.to_string().contains("grid"), "{error}");
+    assert!(study(&GRID.replace("[replicates]\nseeds = 2", "").replace("[study]", "replicates = 5\n[study]"), "seeds=3").is_err());
+}
+
+#[test]
 fn errors_of_the_grid_name_the_override() {
     let reason = |said: &str| study(GRID, said).unwrap_err().message;
     insta::assert_snapshot!(
