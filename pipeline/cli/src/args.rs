@@ -13,7 +13,7 @@ use crate::error::Expected;
 use crate::grids;
 use crate::slurm::Slurm;
 
-pub use selection::{Grids, Selection, Shard};
+pub use selection::{Grids, Selection, Shard, Size};
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
 #[derive(Debug, Parser)]

@@ -38,6 +38,19 @@ impl FromStr for DeviceChoice {
     }
 }
 
+/// As the user names it.
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::EveryCuda => f.write_str("cuda"),
+            DeviceChoice::Cuda(n) => write!(f, "cuda:{n}"),
+            DeviceChoice::Metal => f.write_str("metal"),
+        }
+    }
+}
+
 impl DeviceChoice {
     /// Opens every device that it stands for: with `auto` and `cuda` all GPUs that the system shows, so that runs can be spread over them.
     ///
@@ -94,6 +107,7 @@ mod tests {
     fn devices_are_named_and_opened() {
         let all = [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::EveryCuda, DeviceChoice::Cuda(1), DeviceChoice::Metal];
         assert_eq!(["auto", "cpu", "cuda", "cuda:1", "metal"].map(|name| name.parse::<DeviceChoice>().unwrap()), all);
+        assert_eq!(all.map(|choice| choice.to_string()), ["auto", "cpu", "cuda", "cuda:1", "metal"]);
         for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", ""] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }

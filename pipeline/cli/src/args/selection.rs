@@ -9,7 +9,7 @@ use spec::grid::Override;
 use crate::error::Expected;
 
 /// Which runs a command is about.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Selection {
     /// Grid files [default: every experiments/*.toml] and overrides such as lr=0.1,0.01, which make a study of their own; see
     /// docs/guide.md

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -96,7 +97,11 @@ impl Folder {
     /// The databases that tasks have published so far.
     pub fn published(&self) -> Vec<PathBuf> {
         let tasks = self.manifest["tasks"].as_u64().unwrap_or(0);
-        (1..=tasks).map(|shard| self.path.join(format!("shard-{shard}.db"))).filter(|file| file.exists()).collect()
+        (1..=tasks).map(|shard| self.shard(shard)).filter(|file| file.exists()).collect()
+    }
+
+    fn shard(&self, number: u64) -> PathBuf {
+        self.path.join(format!("shard-{number}.db"))
     }
 
     /// Says which runs have no result in a database, shard by shard, and why. Returns how many.
@@ -111,16 +116,17 @@ impl Folder {
             if outcome.is_some_and(spec::record::Outcome::is_result) {
                 continue;
             }
-            let why = match known {
-                None => "not published".to_owned(),
-                Some(k) => match (outcome, k.started) {
-                    (Some(outcome), _) => format!("{}{}", outcome.name(), k.error.as_ref().map_or(String::new(), |e| format!(": {e}"))),
-                    (None, true) => "unfinished".to_owned(),
-                    (None, false) => "not started".to_owned(),
-                },
+            let shard = run["shard"].as_u64().unwrap_or(0);
+            let why = match (outcome, known) {
+                (Some(outcome), Some(known)) => {
+                    format!("{}{}", outcome.name(), known.error.as_ref().map_or(String::new(), |e| format!(": {e}")))
+                }
+                (_, Some(known)) if known.started => "unfinished".to_owned(),
+                _ if self.shard(shard).exists() => "not started".to_owned(),
+                _ => "not published".to_owned(),
             };
             let name = format!("{} · {} · seed {} ({why})", text(run, "study"), text(run, "arm"), run["seed"]);
-            gaps.entry(run["shard"].as_u64().unwrap_or(0)).or_default().push(name);
+            gaps.entry(shard).or_default().push(name);
         }
         let missing = gaps.values().map(Vec::len).sum();
         if missing == 0 {
@@ -128,11 +134,13 @@ impl Folder {
             return Ok(0);
         }
         complain(&format!("{}: {missing} of {} have no result", self.path.display(), count_of(runs.len(), "run")));
+        let states = self.manifest["job"].as_str().map(states).unwrap_or_default();
         for (shard, names) in gaps {
             let more = names.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
             let log = self.path.join(format!("log/{shard}.txt"));
-            tell(&format!("  shard {shard} (log: {}): {}{more}", log.display(), names[..names.len().min(NAMED)].join(", ")));
+            let state = states.get(&shard).map_or(String::new(), |state| format!("{state}; "));
+            tell(&format!("  shard {shard} ({state}log: {}): {}{more}", log.display(), names[..names.len().min(NAMED)].join(", ")));
         }
         if let Some(job) = self.manifest["job"].as_str() {
             tell(&format!(
@@ -142,6 +150,18 @@ impl Folder {
         }
         Ok(missing)
     }
+}
+
+/// How the tasks of an array stand, by their numbers: what Slurm's controller still remembers of them. Nothing where there is no Slurm.
+fn states(job: &str) -> BTreeMap<u64, String> {
+    let output = Command::new("scontrol").args(["--oneliner", "show", "job", job]).output();
+    let text = output.map_or(String::new(), |output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let states = text.lines().filter_map(|line| {
+        let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let exit = field("ExitCode").filter(|code| *code != "0:0").map_or(String::new(), |code| format!(", exit code {code}"));
+        Some((field("ArrayTaskId")?.parse().ok()?, format!("{}{exit}", field("JobState")?.to_lowercase())))
+    });
+    states.collect()
 }
 
 /// The model files that the grids see, by name.
@@ -178,7 +198,7 @@ fn options(args: &Slurm) -> Result<Vec<String>> {
     }
     options.extend(of.jobs.map(|n| format!("--jobs={n}")));
     options.extend(of.threads.map(|n| format!("--threads={n}")));
-    options.extend(of.max_memory.map(|size| format!("--max-memory={}B", size.0)));
-    options.extend(args.gpus.as_ref().map(|_| "--device=auto".to_owned()));
+    options.extend(of.max_memory.map(|size| format!("--max-memory={}KiB", size.0 / 1024)));
+    options.push(format!("--device={}", of.device));
     Ok(options)
 }

@@ -10,13 +10,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
+use engine::device::DeviceChoice;
+use tracker::Tracker;
 
-use crate::args::Selection;
+use crate::args::{Selection, Size};
+use crate::environment;
 use crate::error::Expected;
 use crate::output::tell;
 use crate::plan::Planned;
 
 pub use folder::Folder;
+
+/// By how much Slurm may send a signal too early, in seconds (`man sbatch`, `--signal`).
+const LATITUDE: u64 = 60;
 
 #[derive(Debug, clap::Args)]
 pub struct Slurm {
@@ -100,7 +106,20 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
     if args.selection.shard.is_some() {
         return Err(Expected::Usage("--shard: `pipeline slurm` divides the runs itself; --tasks says into how many shards".into()).into());
     }
-    let planned = Planned::new(db, &args.selection)?;
+    if let Some(limit) = args.time.as_deref().and_then(seconds_of)
+        && limit <= u64::from(args.signal_before) + LATITUDE
+    {
+        let what = format!(
+            "--time {}: a task is told to stop {} s before that, and Slurm may do so {LATITUDE} s earlier, so it would never get on; give \
+             it more time, or a shorter --signal-before",
+            args.time.as_deref().unwrap_or_default(),
+            args.signal_before
+        );
+        return Err(Expected::Usage(what).into());
+    }
+    // What this machine has says nothing of the nodes'.
+    let anywhere = Selection { device: DeviceChoice::Cpu, max_memory: Some(Size(u64::MAX)), ..args.selection.clone() };
+    let planned = Planned::new(db, &anywhere)?;
     planned.skipped.iter().filter(|_| !quiet).for_each(|line| tell(line));
     let runs = planned.to_run().count();
     if runs == 0 {
@@ -118,6 +137,8 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
         tell(&format!("  sbatch --parsable --dependency=afterany:JOB {}", script::quoted(&end)));
         return Ok(ExitCode::SUCCESS);
     }
+    // As it is now, so that what comes later is merged into it, and not into what was known of it before.
+    Tracker::open(db, &planned.studies, environment::current())?.close()?;
     let job = sbatch(&[array.as_os_str()]).inspect_err(|_| {
         // Nothing was submitted: a folder that nobody named is no use to anybody.
         if args.folder.is_none() {
@@ -137,6 +158,31 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The length of a time limit, as sbatch reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes or
+/// days-hours:minutes:seconds. Nothing for what it isn't; sbatch judges that.
+fn seconds_of(limit: &str) -> Option<u64> {
+    let numbers = |text: &str| text.split(':').map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>();
+    let [days, hours, minutes, seconds] = match limit.split_once('-') {
+        Some((days, rest)) => match (days.parse().ok()?, &numbers(rest)?[..]) {
+            (d, &[h]) => [d, h, 0, 0],
+            (d, &[h, m]) => [d, h, m, 0],
+            (d, &[h, m, s]) => [d, h, m, s],
+            _ => return None,
+        },
+        None => match numbers(limit)?[..] {
+            [m] => [0, 0, m, 0],
+            [m, s] => [0, 0, m, s],
+            [h, m, s] => [0, h, m, s],
+            _ => return None,
+        },
+    };
+    // Zero is no limit.
+    [(days, 86_400), (hours, 3600), (minutes, 60), (seconds, 1)]
+        .iter()
+        .try_fold(0_u64, |sum, &(n, unit)| sum.checked_add(u64::checked_mul(n, unit)?))
+        .filter(|&sum| sum > 0)
 }
 
 /// Submits a script; gives the number of its job. What sbatch says is shown as it is.
@@ -159,4 +205,18 @@ fn sbatch(args: &[&std::ffi::OsStr]) -> Result<String> {
         anyhow::bail!("sbatch gave no number of a job: {out}");
     }
     Ok(job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds_of;
+
+    #[test]
+    fn time_limits_are_read_as_sbatch_reads_them() {
+        let limits =
+            ["5", "5:30", "1:00:00", "2-0", "1-12:30", "1-0:0:1", "0", "UNLIMITED", "1:2:3:4", "x-1", "-1", "99999999999999999999"];
+        let seconds = [300, 330, 3600, 172_800, 131_400, 86_401].map(Some);
+        assert_eq!(limits.map(seconds_of)[..6], seconds);
+        assert!(limits.map(seconds_of)[6..].iter().all(Option::is_none));
+    }
 }

@@ -25,6 +25,11 @@ pub struct Task<'a> {
     pub options: &'a [String],
 }
 
+/// A path in which sbatch sees no pattern; behind it, one may follow.
+fn pattern(folder: &Path, name: &str) -> String {
+    format!("{}/{name}", folder.to_string_lossy().replace('%', "%%"))
+}
+
 /// An `#SBATCH` line. sbatch reads these lines as a shell does words, so what is in them is quoted.
 fn line(text: &mut String, option: &str, value: Option<&str>) {
     if let Some(value) = value {
@@ -47,7 +52,7 @@ pub fn task(of: &Task<'_>) -> String {
     let most = args.max_parallel.map_or(String::new(), |k| format!("%{k}"));
     let _ = writeln!(text, "#SBATCH --job-name=pipeline\n#SBATCH --array=1-{}{most}", of.tasks);
     let _ = writeln!(text, "#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --signal=B:USR1@{}", args.signal_before);
-    line(&mut text, "output", Some(&folder.join("log/%a.txt").to_string_lossy()));
+    line(&mut text, "output", Some(&pattern(folder, "log/%a.txt")));
     line(&mut text, "time", args.time.as_deref());
     line(&mut text, "gpus", args.gpus.as_deref());
     line(&mut text, "mem", args.mem.as_deref());
@@ -93,7 +98,7 @@ exit $code
 
 pub fn merge(args: &Slurm, program: &Path, folder: &Path, db: &Path, out: &Path) -> String {
     let mut text = "#!/usr/bin/env bash\n#SBATCH --job-name=pipeline-merge\n#SBATCH --open-mode=append\n".to_owned();
-    line(&mut text, "output", Some(&folder.join("log/merge.txt").to_string_lossy()));
+    line(&mut text, "output", Some(&pattern(folder, "log/merge.txt")));
     options(&mut text, args);
     let (program, folder, db, out) = (quoted(program), quoted(folder), quoted(db), quoted(out));
     let _ = write!(
