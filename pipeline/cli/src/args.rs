@@ -280,8 +280,9 @@ pub enum ExportFormat {
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// Where to listen: an address, with a port or without (then 7878, or the next that is free); others than this machine's own need a token
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    /// Where to listen: an address, a port or both, such as 127.0.0.1:8080 [default port: 7878, or the next that is free]; addresses other
+    /// than this machine's own need a token
+    #[arg(long, visible_alias = "port", value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub listen: Listen,
 
     /// A name that the server is reached by, besides its address and localhost
@@ -308,7 +309,11 @@ impl std::str::FromStr for Listen {
         let text = text.replace("localhost", "127.0.0.1");
         let with_port = text.parse::<std::net::SocketAddr>().map(|address| Listen { ip: address.ip(), port: Some(address.port()) });
         let alone = text.trim_matches(['[', ']']).parse().map(|ip| Listen { ip, port: None });
-        with_port.or(alone).map_err(|_| "expected an address, such as 127.0.0.1, 0.0.0.0:8080 or [::1]:8080".to_owned())
+        let port = text.parse().map(|port| Listen { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: Some(port) });
+        with_port
+            .or(alone)
+            .or(port)
+            .map_err(|_| "expected an address or a port, such as 127.0.0.1, 8080, 0.0.0.0:8080 or [::1]:8080".to_owned())
     }
 }
 
@@ -635,4 +640,21 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Listen;
+
+    #[test]
+    fn addresses_and_ports_are_read() {
+        let read = |text: &str| text.parse::<Listen>().map(|Listen { ip, port }| (ip.to_string(), port));
+        let local = |port| Ok(("127.0.0.1".to_owned(), port));
+        assert_eq!(["127.0.0.1", "localhost"].map(read), [local(None), local(None)]);
+        assert_eq!(["8080", "localhost:8080", "127.0.0.1:8080"].map(read), [(); 3].map(|()| local(Some(8080))));
+        assert_eq!(read("[::1]:80"), Ok(("::1".to_owned(), Some(80))));
+        for wrong in ["", ":8080", "65536", "example.org", "1.2.3", "127.0.0.1:x"] {
+            assert!(read(wrong).unwrap_err().contains("an address or a port"), "{wrong}");
+        }
+    }
 }

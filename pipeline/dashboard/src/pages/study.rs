@@ -167,7 +167,7 @@ fn sensitivity(study: &StudyRecord, arms: &[Arm]) -> Markup {
                 }
                 div #sensitivity-data data-live="data" data-points=(Value::from(points)) data-axes=(Value::from(study.axes.clone())) {}
                 div #sensitivity-chart.chart role="img" aria-label="Final metric against the axis; the table of arms has the values" {}
-                p.note { (count(arms.len(), "arm")) ". A point is the median over the seeds that finished, its line from the lowest to the highest. Diverged runs have no final metric: an arm of which all diverged has no point, and one of which some did is marked ✕." }
+                p.note { (count(arms.len(), "arm")) ". A point is the median over the seeds that finished, its band runs from the lowest to the highest. Diverged runs have no final metric: an arm of which all diverged has no point, and one of which some did is marked ✕." }
             }
         }
     }

@@ -225,12 +225,15 @@ fn quick(overrides: &[Override]) -> Document {
     Document::new(&base)
 }
 
-/// The stem, the keys that were changed, and a hash: two different grids never have one name.
+/// The stem, the keys that vary (or all that were changed, if none does), and a hash: two different grids never have one name.
 fn derived_name(stem: &str, overrides: &[Override], text: &str) -> String {
     let fit = |text: &str, length: usize| -> String {
         text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(length).collect()
     };
-    let keys: Vec<&str> = overrides.iter().map(|o| o.key.rsplit('.').next().unwrap_or_default()).collect();
+    let varies = |o: &Override| matches!(o.change, Change::Many(_));
+    let any = overrides.iter().any(varies);
+    let named = overrides.iter().filter(|o| varies(o) || !any);
+    let keys: Vec<&str> = named.map(|o| o.key.rsplit('.').next().unwrap_or_default()).collect();
     let hash = fingerprint(text.as_bytes());
     let name = format!("{}-{}-{}", fit(stem, 50), fit(&keys.join("-"), 40), &hash[..8]);
     debug_assert!(name.len() <= MAX_NAME, "50 + 40 + 8 and two hyphens");

@@ -137,7 +137,9 @@ fn without_a_file_there_are_defaults() {
 fn names_tell_grids_apart() {
     let name = |said: &str| overridden(GRID, said).name;
     let a = name("lr=0.1,0.3 epochs=1");
-    assert!(a.starts_with("g-lr-epochs-") && a.len() == "g-lr-epochs-".len() + 8, "{a}");
+    assert!(a.starts_with("g-lr-") && a.len() == "g-lr-".len() + 8, "{a}");
+    assert!(name("lr=0.1 epochs=1").starts_with("g-lr-epochs-"));
+    assert_ne!(a, name("lr=0.1,0.3 epochs=2"));
     assert_eq!(a, name("lr=0.1,0.3 epochs=1"));
     assert_ne!(a, name("lr=0.1,0.4 epochs=1"));
     let chosen = Overridden::new(None, "quick", &overrides("lr=1"), Some("mine")).unwrap();
