@@ -1,19 +1,25 @@
 //! The command line. Doc comments here are the help texts.
 
+mod data;
 mod selection;
+mod slurm;
+mod values;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::Catalog;
 use engine::device::{Device, DeviceChoice};
-use spec::{Filter, Metric, Split};
+use spec::{Filter, Metric};
 
 use crate::error::Expected;
 use crate::grids;
-use crate::slurm::Slurm;
 
-pub use selection::{Grids, Selection, Shard, Size};
+pub use data::{Data, DataCommand, DataFetch, DataList, DataShow, Part};
+pub use selection::{Grids, Resources, Selection};
+pub use slurm::Slurm;
+pub use values::Shard;
+use values::{Listen, Shape, interval, metric, pair, positive, seconds, study_name};
 
 /// Describe a grid of experiments in a text file, train it, and get a database with every step and a report.
 #[derive(Debug, Parser)]
@@ -125,11 +131,6 @@ pub struct Status {
     /// How often --watch looks, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = interval, requires = "watch")]
     pub interval: f64,
-}
-
-/// Not so often that looking is a load.
-fn interval(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x: &f64| (0.1..=3600.0).contains(x)).ok_or_else(|| "must be from 0.1 to 3600 seconds".to_owned())
 }
 
 #[derive(Debug, clap::Args)]
@@ -294,29 +295,6 @@ pub struct Serve {
     pub token_file: Option<PathBuf>,
 }
 
-/// An address to listen at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    pub ip: std::net::IpAddr,
-    /// `None`: whichever is free.
-    pub port: Option<u16>,
-}
-
-impl std::str::FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.replace("localhost", "127.0.0.1");
-        let with_port = text.parse::<std::net::SocketAddr>().map(|address| Listen { ip: address.ip(), port: Some(address.port()) });
-        let alone = text.trim_matches(['[', ']']).parse().map(|ip| Listen { ip, port: None });
-        let port = text.parse().map(|port| Listen { ip: std::net::Ipv4Addr::LOCALHOST.into(), port: Some(port) });
-        with_port
-            .or(alone)
-            .or(port)
-            .map_err(|_| "expected an address or a port, such as 127.0.0.1, 8080, 0.0.0.0:8080 or [::1]:8080".to_owned())
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub struct Import {
     /// A CSV file with a row per step or epoch of a run, or a folder with event files
@@ -354,111 +332,6 @@ pub struct Import {
     /// Print JSON: what came of it
     #[arg(long)]
     pub json: bool,
-}
-
-/// A name that can be a folder's.
-fn study_name(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let fits = (1..=100).contains(&text.len()) && text.chars().all(plain);
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 100 letters, digits, `_` and `-`".to_owned()) }
-}
-
-fn metric(text: &str) -> Result<Metric, String> {
-    let metrics = || Metric::ALL.iter().filter(|m| m.split != Split::Test);
-    metrics()
-        .find(|m| m.name() == text)
-        .copied()
-        .ok_or_else(|| format!("must be one of {}", metrics().map(|m| m.name()).collect::<Vec<_>>().join(", ")))
-}
-
-/// `theirs=ours`
-fn pair(text: &str) -> Result<(String, String), String> {
-    text.rsplit_once('=')
-        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-        .ok_or_else(|| "must be THEIRS=OURS, such as val_acc=validation_accuracy".to_owned())
-}
-
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Data {
-    /// Without one, `list`
-    #[command(subcommand)]
-    pub command: Option<DataCommand>,
-
-    #[command(flatten)]
-    pub list: DataList,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum DataCommand {
-    /// List the datasets: what they are, whether they are here, and how to get them
-    List(DataList),
-    /// Download the files of a dataset, and check them
-    Fetch(DataFetch),
-    /// Draw examples of a dataset, with the names of their classes
-    Show(DataShow),
-}
-
-#[derive(Debug, clap::Args)]
-pub struct DataList {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-
-    /// Look for datasets here first
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct DataFetch {
-    /// A dataset's name
-    pub name: String,
-
-    /// Where a mirror has the files, such as `http://mirror.local/mnist` [default: where they are published]; they are checked all the same
-    #[arg(long, value_name = "URL")]
-    pub from: Option<String>,
-
-    /// Put them into a folder of the dataset's name in this one [default: the cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct DataShow {
-    /// A dataset's name
-    pub name: String,
-
-    /// Write the picture here, as PNG or SVG [default: NAME.png]
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-
-    /// How many examples
-    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=500))]
-    pub count: u32,
-
-    /// Which part of it
-    #[arg(long, value_name = "SPLIT", default_value = "train")]
-    pub split: Part,
-
-    /// Draw examples at random with this seed [default: the first ones, a class after the other]
-    #[arg(long, value_name = "SEED")]
-    pub seed: Option<u64>,
-
-    /// Set a key of the dataset as a grid file does
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-
-    /// Look for datasets here first
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
-
-/// A part of a dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    Train,
-    Test,
 }
 
 #[derive(Debug, clap::Args)]
@@ -515,20 +388,6 @@ pub enum SummaryFormat {
 pub enum SchemaFormat {
     Json,
     Markdown,
-}
-
-/// Sizes, written `28x28x1`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape(pub Vec<usize>);
-
-impl std::str::FromStr for Shape {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let size = |s: &str| s.trim().parse().ok().filter(|n| (1..=1 << 16).contains(n));
-        let sizes: Option<Vec<usize>> = text.split(['x', '×']).map(size).collect();
-        sizes.filter(|s| s.len() <= 4).map(Shape).ok_or_else(|| "must be one to four positive sizes, such as 28x28x1".to_owned())
-    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -604,11 +463,6 @@ impl Machine {
     }
 }
 
-/// A time.
-pub fn seconds(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x: &f64| (0.0..=1e9).contains(x)).ok_or_else(|| "must be a number of seconds".to_owned())
-}
-
 #[derive(Debug, clap::Args)]
 pub struct Reproduce {
     /// The run's id, or enough of its beginning
@@ -620,11 +474,6 @@ pub struct Reproduce {
 
     #[command(flatten)]
     pub on: Machine,
-}
-
-/// A learning rate.
-fn positive(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or_else(|| "must be a positive number".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -640,21 +489,4 @@ pub enum Color {
     Auto,
     Always,
     Never,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Listen;
-
-    #[test]
-    fn addresses_and_ports_are_read() {
-        let read = |text: &str| text.parse::<Listen>().map(|Listen { ip, port }| (ip.to_string(), port));
-        let local = |port| Ok(("127.0.0.1".to_owned(), port));
-        assert_eq!(["127.0.0.1", "localhost"].map(read), [local(None), local(None)]);
-        assert_eq!(["8080", "localhost:8080", "127.0.0.1:8080"].map(read), [(); 3].map(|()| local(Some(8080))));
-        assert_eq!(read("[::1]:80"), Ok(("::1".to_owned(), Some(80))));
-        for wrong in ["", ":8080", "65536", "example.org", "1.2.3", "127.0.0.1:x"] {
-            assert!(read(wrong).unwrap_err().contains("an address or a port"), "{wrong}");
-        }
-    }
 }

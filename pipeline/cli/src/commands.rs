@@ -27,7 +27,7 @@ pub fn plan(db: &Path, args: &Plan) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let planned = Planned::new(db, &args.selection)?.with_runs(&args.selection)?;
+    let planned = Planned::new(db, &args.selection, &args.selection.resources)?.with_runs(&args.selection)?;
     planned.skipped.iter().for_each(|line| output::tell(line));
     let text = |s: &str| Cell::Text(s.to_owned());
     let count = |n: u64| Cell::Integer(i64::try_from(n).unwrap_or(i64::MAX));

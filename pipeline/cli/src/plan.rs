@@ -12,7 +12,7 @@ use spec::{Arm, Config, Limits, RunSpec, Study, Value};
 use tracker::read::Known;
 use tracker::{Reader, Tracker, Wanted};
 
-use crate::args::Selection;
+use crate::args::{Resources, Selection};
 use crate::error::Expected;
 use crate::grids::{self, Loaded};
 use crate::output::bytes;
@@ -78,10 +78,10 @@ impl Action {
 
 impl Planned {
     /// Reads grids, expands and checks them, and looks up what is already there. Trains nothing and writes nothing.
-    pub fn new(db: &Path, selection: &Selection) -> Result<Self> {
+    pub fn new(db: &Path, selection: &Selection, resources: &Resources) -> Result<Self> {
         grids::check_data_dir(selection.data_dir.as_ref())?;
         let catalog = Catalog::new(selection.data_dir.clone());
-        let devices = selection.device.open_all().map_err(|e| Expected::Usage(e.to_string()))?;
+        let devices = resources.device.open_all().map_err(|e| Expected::Usage(e.to_string()))?;
         let device = &devices[0];
         let Loaded { studies, skipped } = grids::load(&selection.grids()?, &catalog, Limits { max_runs: selection.max_runs })?;
         check_filter(selection, &studies)?;
@@ -147,10 +147,10 @@ impl Planned {
         }
         let cores = resources::cores();
         // A GPU is shared badly: one run at a time unless asked for more.
-        let threads = selection.threads.map(usize::from);
+        let threads = resources.threads.map(usize::from);
         let fitting = if device.is_cpu() { (cores / threads.unwrap_or(1)).max(1) } else { 1 };
-        let jobs = devices.len() * selection.jobs.map_or(fitting, usize::from);
-        let memory = match selection.max_memory {
+        let jobs = devices.len() * resources.jobs.map_or(fitting, usize::from);
+        let memory = match resources.max_memory {
             Some(size) => size.0,
             None if device.is_cpu() => resources::available_memory(),
             None => u64::MAX,
@@ -317,10 +317,7 @@ mod tests {
             force,
             max_runs: 1,
             data_dir: None,
-            device: engine::device::DeviceChoice::Cpu,
-            jobs: None,
-            threads: None,
-            max_memory: None,
+            resources: Resources::ELSEWHERE,
         };
         let known = |outcome, started| Known {
             outcome,

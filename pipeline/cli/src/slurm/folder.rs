@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tracker::Tracker;
 
-use super::{Slurm, script};
-use crate::args::Shard;
+use super::script;
+use crate::args::{Shard, Slurm};
 use crate::commands::count_of;
 use crate::error::Expected;
 use crate::output::{complain, tell};
@@ -134,7 +134,8 @@ impl Folder {
             return Ok(0);
         }
         complain(&format!("{}: {missing} of {} have no result", self.path.display(), count_of(runs.len(), "run")));
-        let states = self.manifest["job"].as_str().map(states).unwrap_or_default();
+        let job = self.manifest["job"].as_str();
+        let states = job.map(states).unwrap_or_default();
         for (shard, names) in gaps {
             let more = names.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
@@ -142,7 +143,7 @@ impl Folder {
             let state = states.get(&shard).map_or(String::new(), |state| format!("{state}; "));
             tell(&format!("  shard {shard} ({state}log: {}): {}{more}", log.display(), names[..names.len().min(NAMED)].join(", ")));
         }
-        if let Some(job) = self.manifest["job"].as_str() {
+        if let Some(job) = job {
             tell(&format!(
                 "  `sacct -j {job}` says how its tasks ended; `sbatch {}` trains what is missing",
                 script::quoted(&self.path.join("task.sh"))
@@ -159,7 +160,7 @@ fn states(job: &str) -> BTreeMap<u64, String> {
     let states = text.lines().filter_map(|line| {
         let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
         let exit = field("ExitCode").filter(|code| *code != "0:0").map_or(String::new(), |code| format!(", exit code {code}"));
-        Some((field("ArrayTaskId")?.parse().ok()?, format!("{}{exit}", field("JobState")?.to_lowercase())))
+        Some((field("ArrayTaskId")?.parse().ok()?, format!("job {job}: {}{exit}", field("JobState")?.to_lowercase())))
     });
     states.collect()
 }
@@ -196,9 +197,10 @@ fn options(args: &Slurm) -> Result<Vec<String>> {
     if let Some(dir) = &of.data_dir {
         options.push(format!("--data-dir={}", std::path::absolute(dir)?.display()));
     }
-    options.extend(of.jobs.map(|n| format!("--jobs={n}")));
-    options.extend(of.threads.map(|n| format!("--threads={n}")));
-    options.extend(of.max_memory.map(|size| format!("--max-memory={}KiB", size.0 / 1024)));
-    options.push(format!("--device={}", of.device));
+    let on = &of.resources;
+    options.push(format!("--device={}", on.device));
+    options.extend(on.jobs.map(|n| format!("--jobs={n}")));
+    options.extend(on.threads.map(|n| format!("--threads={n}")));
+    options.extend(on.max_memory.map(|size| format!("--max-memory={size}")));
     Ok(options)
 }

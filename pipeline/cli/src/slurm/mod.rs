@@ -6,14 +6,13 @@
 mod folder;
 mod script;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use engine::device::DeviceChoice;
 use tracker::Tracker;
 
-use crate::args::{Selection, Size};
+use crate::args::{Resources, Slurm};
 use crate::environment;
 use crate::error::Expected;
 use crate::output::tell;
@@ -23,84 +22,6 @@ pub use folder::Folder;
 
 /// By how much Slurm may send a signal too early, in seconds (`man sbatch`, `--signal`).
 const LATITUDE: u64 = 60;
-
-#[derive(Debug, clap::Args)]
-pub struct Slurm {
-    #[command(flatten)]
-    pub selection: Selection,
-
-    /// Tasks of the array, each with a shard of the runs
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub tasks: u64,
-
-    /// Tasks at the same time at most [default: as many as the cluster gives]
-    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_parallel: Option<u64>,
-
-    /// As sbatch has it: the partition
-    #[arg(long, value_name = "NAME")]
-    pub partition: Option<String>,
-
-    /// As sbatch has it: the time limit of a task, such as 4:00:00; a task that reaches it keeps a checkpoint and is queued again
-    #[arg(long, value_name = "TIME")]
-    pub time: Option<String>,
-
-    /// As sbatch has it: GPUs of a task
-    #[arg(long, value_name = "GPUS")]
-    pub gpus: Option<String>,
-
-    /// As sbatch has it: memory of a task, such as 4G
-    #[arg(long, value_name = "SIZE")]
-    pub mem: Option<String>,
-
-    /// As sbatch has it: cores of a task
-    #[arg(long, value_name = "N")]
-    pub cpus_per_task: Option<u64>,
-
-    /// As sbatch has it: the account
-    #[arg(long, value_name = "NAME")]
-    pub account: Option<String>,
-
-    /// As sbatch has it: the quality of service
-    #[arg(long, value_name = "NAME")]
-    pub qos: Option<String>,
-
-    /// As sbatch has it: features that a node must have
-    #[arg(long, value_name = "LIST")]
-    pub constraint: Option<String>,
-
-    /// Anything else for sbatch, such as --sbatch-arg=--nice=100; may stand several times
-    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
-    pub sbatch_arg: Vec<String>,
-
-    /// Seconds before the end of its time at which a task is told to stop
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub signal_before: u32,
-
-    /// How often a task that reached its time is queued again at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub requeues: u32,
-
-    /// How often a task publishes what it has, in seconds: what a node that fails can cost
-    #[arg(long, value_name = "SECONDS", default_value_t = 300.0, value_parser = crate::args::seconds)]
-    pub publish_every: f64,
-
-    /// A folder that all nodes see [default: a new one in slurm/ beside the database]
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
-
-    /// A disk of the node's own [default: $SLURM_TMPDIR, $TMPDIR or /tmp there]
-    #[arg(long, value_name = "DIR")]
-    pub scratch: Option<PathBuf>,
-
-    /// Where reports go
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    pub out: PathBuf,
-
-    /// Make the folder with its scripts, and print the commands instead of running them
-    #[arg(long)]
-    pub dry_run: bool,
-}
 
 pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
     if args.selection.shard.is_some() {
@@ -117,9 +38,7 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
         );
         return Err(Expected::Usage(what).into());
     }
-    // What this machine has says nothing of the nodes'.
-    let anywhere = Selection { device: DeviceChoice::Cpu, max_memory: Some(Size(u64::MAX)), ..args.selection.clone() };
-    let planned = Planned::new(db, &anywhere)?;
+    let planned = Planned::new(db, &args.selection, &Resources::ELSEWHERE)?;
     planned.skipped.iter().filter(|_| !quiet).for_each(|line| tell(line));
     let runs = planned.to_run().count();
     if runs == 0 {
@@ -161,28 +80,19 @@ pub fn submit(db: &Path, quiet: bool, args: &Slurm) -> Result<ExitCode> {
 }
 
 /// The length of a time limit, as sbatch reads it: minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes or
-/// days-hours:minutes:seconds. Nothing for what it isn't; sbatch judges that.
+/// days-hours:minutes:seconds. Nothing for what is none; sbatch judges that.
 fn seconds_of(limit: &str) -> Option<u64> {
-    let numbers = |text: &str| text.split(':').map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>();
-    let [days, hours, minutes, seconds] = match limit.split_once('-') {
-        Some((days, rest)) => match (days.parse().ok()?, &numbers(rest)?[..]) {
-            (d, &[h]) => [d, h, 0, 0],
-            (d, &[h, m]) => [d, h, m, 0],
-            (d, &[h, m, s]) => [d, h, m, s],
-            _ => return None,
-        },
-        None => match numbers(limit)?[..] {
-            [m] => [0, 0, m, 0],
-            [m, s] => [0, 0, m, s],
-            [h, m, s] => [0, h, m, s],
-            _ => return None,
-        },
+    let (days, rest) = limit.split_once('-').map_or((None, limit), |(days, rest)| (Some(days), rest));
+    let numbers = rest.split(':').map(|n| n.parse::<u32>().ok()).collect::<Option<Vec<_>>>()?;
+    let units = match (days, numbers.len()) {
+        (Some(_), 1..=3) | (None, 3) => &[3600, 60, 1][..],
+        (None, 1 | 2) => &[60, 1],
+        _ => return None,
     };
+    let days: u32 = days.map_or(Some(0), |days| days.parse().ok())?;
+    let sum = u64::from(days) * 86_400 + numbers.iter().zip(units).map(|(n, unit)| u64::from(*n) * unit).sum::<u64>();
     // Zero is no limit.
-    [(days, 86_400), (hours, 3600), (minutes, 60), (seconds, 1)]
-        .iter()
-        .try_fold(0_u64, |sum, &(n, unit)| sum.checked_add(u64::checked_mul(n, unit)?))
-        .filter(|&sum| sum > 0)
+    Some(sum).filter(|sum| *sum > 0)
 }
 
 /// Submits a script; gives the number of its job. What sbatch says is shown as it is.

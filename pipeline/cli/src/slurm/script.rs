@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::Slurm;
+use crate::args::Slurm;
 
 /// A word for a shell, whatever is in it.
 pub fn quoted(path: &Path) -> String {

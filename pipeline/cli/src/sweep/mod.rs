@@ -41,7 +41,7 @@ pub fn run(db: &Path, quiet: bool, args: &Sweep) -> Result<ExitCode> {
 fn train(db: &Path, quiet: bool, args: &Sweep, trainer: &Trainer) -> Result<ExitCode> {
     let stop = Stop::on_signals().context("listening to signals")?;
     supervisor::listen(&stop);
-    let mut planned = Planned::new(db, &args.selection)?;
+    let mut planned = Planned::new(db, &args.selection, &args.selection.resources)?;
     let say = |text: String| {
         if !quiet {
             tell(&text);
